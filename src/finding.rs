@@ -1,0 +1,254 @@
+//! Findings: named, machine-readable remarks on the data, each with a policy.
+//!
+//! A finding goes to the log, the status page and the report. Its name never changes once published; its detail is a
+//! sentence of numbers and attribute names, never of patient data.
+
+use serde::{Deserialize, Serialize};
+
+/// What is done when a finding is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Policy {
+    /// The object that shows it is not used.
+    Reject,
+    /// The data are brought into a regular form (resampled, sorted, split) and used.
+    Regularise,
+    /// The data are used as they are.
+    Accept,
+}
+
+/// Every finding there is. [`FindingKind::ALL`] is the catalogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingKind {
+    /// A slice is missing: a gap of a whole number of spacings.
+    MissingSlice,
+    /// Slice gaps vary by more than max(0.01 mm, 5 % of the spacing).
+    VariableSpacing,
+    /// Two slices lie at one position.
+    DuplicatePosition,
+    /// Slices of one series have different orientations.
+    MixedOrientation,
+    /// The slice normal and the direction of travel differ.
+    GantryTilt,
+    /// One or two slices: no volume.
+    TooFewSlices,
+    /// Values do not look like Hounsfield units.
+    NotHounsfield,
+    /// The pixel data went through a lossy codec.
+    LossyCompression,
+    /// The transfer syntax cannot be decoded here.
+    UnsupportedTransferSyntax,
+    /// Rescale Slope (0028,1053) or Intercept (0028,1052) is absent where the modality needs it.
+    RescaleMissing,
+    /// Pixel data are shorter than the header says.
+    PixelDataTruncated,
+    /// A contour lies more than half a slice away from every slice.
+    ContourOffSlice,
+    /// A contour is open, a point, or of another type that has no inside.
+    ContourNotClosed,
+    /// An ROI covers no voxel.
+    EmptyRoi,
+    /// Contours name images that are not in the series.
+    UnresolvedSopReference,
+    /// An RTSTRUCT, SEG or REG names a series that never came.
+    ReferencedSeriesMissing,
+    /// ROIs overlap too much to be two lesions and too little to be one (Dice 0.1 to 0.5).
+    LesionAmbiguous,
+    /// Several series fit one role.
+    AmbiguousSeries,
+    /// A role that the protocol lists did not come.
+    RoleMissing,
+    /// Images that share a Frame of Reference are not in register.
+    FrameOfReferenceMisaligned,
+    /// No trusted registration.
+    RegistrationNotTrusted,
+    /// Images have no common Frame of Reference and none was estimated.
+    NoCommonFrame,
+    /// The target resolution is sharper than the source: nothing was blurred.
+    TargetSharperThanSource,
+    /// The resolution of an image came from a default.
+    ResolutionAssumed,
+    /// No harmonisation was applied.
+    NotHarmonised,
+    /// No fusion model was applied.
+    NotFused,
+    /// A source attribute is illegal and was written empty.
+    IllegalAttribute,
+    /// A structure set is not approved.
+    StructureSetNotApproved,
+    /// The ROI was drawn by a rule, not a person.
+    AutomaticRoi,
+}
+
+impl FindingKind {
+    /// The catalogue, in the order of the documentation.
+    pub const ALL: &'static [FindingKind] = &[
+        Self::MissingSlice,
+        Self::VariableSpacing,
+        Self::DuplicatePosition,
+        Self::MixedOrientation,
+        Self::GantryTilt,
+        Self::TooFewSlices,
+        Self::NotHounsfield,
+        Self::LossyCompression,
+        Self::UnsupportedTransferSyntax,
+        Self::RescaleMissing,
+        Self::PixelDataTruncated,
+        Self::ContourOffSlice,
+        Self::ContourNotClosed,
+        Self::EmptyRoi,
+        Self::UnresolvedSopReference,
+        Self::ReferencedSeriesMissing,
+        Self::LesionAmbiguous,
+        Self::AmbiguousSeries,
+        Self::RoleMissing,
+        Self::FrameOfReferenceMisaligned,
+        Self::RegistrationNotTrusted,
+        Self::NoCommonFrame,
+        Self::TargetSharperThanSource,
+        Self::ResolutionAssumed,
+        Self::NotHarmonised,
+        Self::NotFused,
+        Self::IllegalAttribute,
+        Self::StructureSetNotApproved,
+        Self::AutomaticRoi,
+    ];
+
+    /// The published name, as in the configuration, the log and the report.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MissingSlice => "missing_slice",
+            Self::VariableSpacing => "variable_spacing",
+            Self::DuplicatePosition => "duplicate_position",
+            Self::MixedOrientation => "mixed_orientation",
+            Self::GantryTilt => "gantry_tilt",
+            Self::TooFewSlices => "too_few_slices",
+            Self::NotHounsfield => "not_hounsfield",
+            Self::LossyCompression => "lossy_compression",
+            Self::UnsupportedTransferSyntax => "unsupported_transfer_syntax",
+            Self::RescaleMissing => "rescale_missing",
+            Self::PixelDataTruncated => "pixel_data_truncated",
+            Self::ContourOffSlice => "contour_off_slice",
+            Self::ContourNotClosed => "contour_not_closed",
+            Self::EmptyRoi => "empty_roi",
+            Self::UnresolvedSopReference => "unresolved_sop_reference",
+            Self::ReferencedSeriesMissing => "referenced_series_missing",
+            Self::LesionAmbiguous => "lesion_ambiguous",
+            Self::AmbiguousSeries => "ambiguous_series",
+            Self::RoleMissing => "role_missing",
+            Self::FrameOfReferenceMisaligned => "frame_of_reference_misaligned",
+            Self::RegistrationNotTrusted => "registration_not_trusted",
+            Self::NoCommonFrame => "no_common_frame",
+            Self::TargetSharperThanSource => "target_sharper_than_source",
+            Self::ResolutionAssumed => "resolution_assumed",
+            Self::NotHarmonised => "not_harmonised",
+            Self::NotFused => "not_fused",
+            Self::IllegalAttribute => "illegal_attribute",
+            Self::StructureSetNotApproved => "structure_set_not_approved",
+            Self::AutomaticRoi => "automatic_roi",
+        }
+    }
+
+    /// The policy where the configuration names none.
+    #[must_use]
+    pub const fn default_policy(self) -> Policy {
+        match self {
+            Self::MissingSlice
+            | Self::VariableSpacing
+            | Self::DuplicatePosition
+            | Self::MixedOrientation
+            | Self::GantryTilt
+            | Self::TooFewSlices
+            | Self::UnsupportedTransferSyntax
+            | Self::RescaleMissing
+            | Self::PixelDataTruncated
+            | Self::AmbiguousSeries
+            | Self::RegistrationNotTrusted
+            | Self::NoCommonFrame => Policy::Reject,
+            _ => Policy::Accept,
+        }
+    }
+
+    /// The kind of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.name() == name)
+    }
+}
+
+/// One remark on one thing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Which remark.
+    pub kind: FindingKind,
+    /// What it is about: a role, a lesion, a stage; empty for the whole case.
+    pub subject: String,
+    /// Numbers and attribute names; never patient data.
+    pub detail: String,
+    /// What was done.
+    pub policy: Policy,
+}
+
+impl Finding {
+    /// A finding under its default policy.
+    #[must_use]
+    pub fn new(kind: FindingKind, subject: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { kind, subject: subject.into(), detail: detail.into(), policy: kind.default_policy() }
+    }
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.kind.name())?;
+        if !self.subject.is_empty() {
+            write!(f, " ({})", self.subject)?;
+        }
+        if !self.detail.is_empty() {
+            write!(f, ": {}", self.detail)?;
+        }
+        Ok(())
+    }
+}
+
+/// The site's policies: the defaults with what the configuration changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policies(std::collections::BTreeMap<FindingKind, Policy>);
+
+impl Policies {
+    /// The defaults with these changes.
+    #[must_use]
+    pub fn new(changes: impl IntoIterator<Item = (FindingKind, Policy)>) -> Self {
+        Self(changes.into_iter().collect())
+    }
+
+    /// The policy for one kind.
+    #[must_use]
+    pub fn of(&self, kind: FindingKind) -> Policy {
+        self.0.get(&kind).copied().unwrap_or(kind.default_policy())
+    }
+
+    /// A finding under this site's policy.
+    #[must_use]
+    pub fn finding(&self, kind: FindingKind, subject: impl Into<String>, detail: impl Into<String>) -> Finding {
+        Finding { policy: self.of(kind), ..Finding::new(kind, subject, detail) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_finding_is_in_the_catalogue_once_and_found_by_its_name() {
+        let mut names: Vec<_> = FindingKind::ALL.iter().map(|kind| kind.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), FindingKind::ALL.len());
+        for kind in FindingKind::ALL {
+            assert_eq!(FindingKind::from_name(kind.name()), Some(*kind));
+            assert_eq!(serde_json::to_string(kind).unwrap(), format!("\"{}\"", kind.name()));
+        }
+    }
+}

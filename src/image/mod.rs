@@ -1,0 +1,9 @@
+//! Images in patient space: voxels with their geometry, masks, and the maps between spaces.
+//!
+//! All positions are LPS millimetres (PS3.3 C.7.6.2.1.1); all arrays are indexed `[z, y, x]`.
+
+mod geometry;
+mod volume;
+
+pub use geometry::{Geometry, GeometryError};
+pub use volume::{Mask, Volume};

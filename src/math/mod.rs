@@ -1,0 +1,3 @@
+//! Pure numerics on slices and arrays: no images, no files, no DICOM.
+
+pub mod linalg;

@@ -1,0 +1,208 @@
+//! What the pipeline found in one case, ready to be written down. Documents are functions of this and nothing else.
+
+use std::sync::Arc;
+
+use dicom_object::InMemDicomObject;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::dicom::uid::Uid;
+use crate::finding::Finding;
+use crate::image::{Geometry, Mask};
+
+/// Everything that the documents of one revision of one case are made from.
+#[derive(Debug, Clone)]
+pub struct CaseResult {
+    /// Names the installation: the first part of every derived UID.
+    pub installation: String,
+    /// The case.
+    pub case_id: String,
+    /// The revision, from 1.
+    pub revision: u32,
+    /// The protocol's name.
+    pub protocol: String,
+    /// The role whose space the others are brought into, and in whose study the results go.
+    pub reference_role: String,
+    /// When this revision was computed.
+    pub created_at: Timestamp,
+    /// Every setting of every stage, as `check-config` prints them.
+    pub settings: serde_json::Value,
+    /// SHA-256 (hex) of the settings and the numerics version.
+    pub settings_hash: String,
+    /// SHA-256 (hex) over the digests of all source objects.
+    pub inputs_digest: String,
+    /// One per role that came, in protocol order.
+    pub images: Vec<ImageSeries>,
+    /// Regions, numbered from 1 as in `MeasurementGroup::lesion`.
+    pub lesions: Vec<Lesion>,
+    /// The measurements.
+    pub groups: Vec<MeasurementGroup>,
+    /// Remarks on the data and the processing.
+    pub findings: Vec<Finding>,
+    /// One sentence per stage that did nothing, such as "not harmonised: no model".
+    pub notes: Vec<String>,
+    /// Seconds and peak memory per stage, in order.
+    pub timings: Vec<StageTiming>,
+}
+
+/// One role's image series as the documents refer to it.
+#[derive(Debug, Clone)]
+pub struct ImageSeries {
+    /// The role.
+    pub role: String,
+    /// Modality (0008,0060).
+    pub modality: String,
+    /// Study Instance UID.
+    pub study: Uid,
+    /// Series Instance UID.
+    pub series: Uid,
+    /// Frame of Reference UID, where present.
+    pub frame_of_reference: Option<Uid>,
+    /// The slices in the order of the grid's z axis: SOP class and instance of each.
+    pub slices: Vec<(Uid, Uid)>,
+    /// The series' own grid.
+    pub geometry: Geometry,
+    /// The header of the first slice without its pixels: patient, study, series and equipment attributes.
+    pub header: Arc<InMemDicomObject>,
+}
+
+/// One thing in the patient.
+#[derive(Debug, Clone)]
+pub struct Lesion {
+    /// 1, 2, 3 …
+    pub number: usize,
+    /// The names it was drawn under.
+    pub names: Vec<String>,
+    /// What it is.
+    pub finding: Option<Code>,
+    /// Where it is.
+    pub site: Option<Code>,
+    /// Left or right.
+    pub laterality: Option<Code>,
+}
+
+/// A coded value (PS3.3 8.8).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Code {
+    /// Code Value.
+    pub value: String,
+    /// Coding Scheme Designator.
+    pub scheme: String,
+    /// Code Meaning.
+    pub meaning: String,
+}
+
+/// In which space a group was measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Space {
+    /// The role's own isotropic grid.
+    Native,
+    /// The common grid, after registration and resolution matching.
+    Aligned,
+}
+
+/// The features of one role of one lesion in one space.
+#[derive(Debug, Clone)]
+pub struct MeasurementGroup {
+    /// [`Lesion::number`].
+    pub lesion: usize,
+    /// [`ImageSeries::role`].
+    pub role: String,
+    /// Native or aligned.
+    pub space: Space,
+    /// The region on the series' own grid (what the SEG holds). The same for native and aligned groups of one role.
+    pub mask: Arc<Mask>,
+    /// Whose drawing the region is: the role it was drawn on, and the ROI's name there.
+    pub drawn_on: RoiOrigin,
+    /// The values.
+    pub values: Vec<Measured>,
+    /// IBSI diagnostics (images and ROI before and after each step), as JSON for `report.json`.
+    pub diagnostics: serde_json::Value,
+    /// Processing of this block, one `key=value` line each, for TID 4019 Algorithm Parameters.
+    pub parameters: Vec<String>,
+}
+
+/// Where a region came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoiOrigin {
+    /// The role on whose images it was drawn.
+    pub role: String,
+    /// Its name there.
+    pub name: String,
+    /// The object that holds it: SOP class and instance.
+    pub object: Option<(Uid, Uid)>,
+    /// The object's study and series.
+    pub object_series: Option<(Uid, Uid)>,
+    /// `true` when a rule made it.
+    pub automatic: bool,
+}
+
+/// One feature value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measured {
+    /// Column name in tables: IBSI tag with its aggregation suffix.
+    pub tag: String,
+    /// IBSI id ("4FUA"), or empty for the project's own features.
+    pub ibsi_id: String,
+    /// Name in words.
+    pub name: String,
+    /// IBSI family name, such as "intensity".
+    pub family: String,
+    /// Filter, `none` for the image itself.
+    pub filter: String,
+    /// Aggregation as spelled in the IBSI reference table, empty where it does not apply.
+    pub aggregation: String,
+    /// Discretisation in words such as "FBS 25", empty where it does not apply.
+    pub discretisation: String,
+    /// The value; always finite (what has no value is not in the list).
+    pub value: f64,
+    /// UCUM unit.
+    pub unit: String,
+    /// Its error from misregistration, where known.
+    pub misregistration_error: Option<f64>,
+    /// The value after ComBat, where a model applies.
+    pub harmonised_value: Option<f64>,
+}
+
+/// What one stage took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StageTiming {
+    /// The stage's name.
+    pub stage: String,
+    /// Wall-clock seconds.
+    pub seconds: f64,
+    /// Peak resident memory of the process at its end, in bytes.
+    pub peak_memory_bytes: u64,
+}
+
+/// What a document is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DocumentKind {
+    /// TID 1500 measurements.
+    Sr,
+    /// Segmentation.
+    Seg,
+    /// Registration.
+    Reg,
+    /// Secondary capture.
+    Picture,
+    /// Encapsulated PDF.
+    Pdf,
+}
+
+/// An encoded DICOM object: a whole Part-10 file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// What it is.
+    pub kind: DocumentKind,
+    /// SOP Class UID.
+    pub sop_class: Uid,
+    /// SOP Instance UID.
+    pub sop_instance: Uid,
+    /// Transfer syntax of the file.
+    pub transfer_syntax: Uid,
+    /// The file, byte for byte what is sent and kept.
+    pub bytes: Vec<u8>,
+}
