@@ -3,7 +3,13 @@
 //! All positions are LPS millimetres (PS3.3 C.7.6.2.1.1); all arrays are indexed `[z, y, x]`.
 
 mod geometry;
+mod interpolation;
+mod modality;
+mod transform;
 mod volume;
 
 pub use geometry::{Geometry, GeometryError};
+pub use interpolation::Interpolation;
+pub use modality::Modality;
+pub use transform::{Affine, Transform, TransformError};
 pub use volume::{Mask, Volume};

@@ -81,6 +81,21 @@ pub fn inverse(m: &Mat3) -> Option<Mat3> {
     Some(transpose(&columns.map(|c| scale(1.0 / det, c))))
 }
 
+/// The rotation by |w| radians about the axis w, by the right hand (Rodrigues' formula).
+#[must_use]
+pub fn rotation(w: Vec3) -> Mat3 {
+    let angle = norm(w);
+    let k = [[0.0, -w[2], w[1]], [w[2], 0.0, -w[0]], [-w[1], w[0], 0.0]];
+    let k2 = mul(&k, &k);
+    // sin(a)/a and (1 - cos(a))/a^2, by their series where the quotients lose digits.
+    let (first, second) = if angle < 1e-4 {
+        (1.0 - angle * angle / 6.0, 0.5 - angle * angle / 24.0)
+    } else {
+        (angle.sin() / angle, (1.0 - angle.cos()) / (angle * angle))
+    };
+    [0, 1, 2].map(|i| [0, 1, 2].map(|j| IDENTITY[i][j] + first * k[i][j] + second * k2[i][j]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
