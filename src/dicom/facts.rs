@@ -1,8 +1,12 @@
 //! What the index and the grouping need to know of one instance: read once when it is received, without its pixels.
 
+mod read;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use read::{FactsError, from_bytes, from_object, read};
 
 use super::uid::Uid;
 
