@@ -5,3 +5,4 @@ pub mod facts;
 pub mod part10;
 pub mod product;
 pub mod uid;
+pub mod write;

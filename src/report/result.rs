@@ -11,7 +11,7 @@ use crate::finding::Finding;
 use crate::image::{Geometry, Mask};
 
 /// Everything that the documents of one revision of one case are made from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct CaseResult {
     /// Names the installation: the first part of every derived UID.
     pub installation: String,
@@ -25,6 +25,10 @@ pub struct CaseResult {
     pub reference_role: String,
     /// When this revision was computed.
     pub created_at: Timestamp,
+    /// Seconds that the wall clock of the site adds to UTC at that moment: DICOM dates and times are local.
+    pub utc_offset_s: i32,
+    /// The documents of the revision before this one, which these replace; empty for the first.
+    pub previous: Vec<DocumentReference>,
     /// Every setting of every stage, as `check-config` prints them.
     pub settings: serde_json::Value,
     /// SHA-256 (hex) of the settings and the numerics version.
@@ -60,6 +64,8 @@ pub struct ImageSeries {
     pub frame_of_reference: Option<Uid>,
     /// The slices in the order of the grid's z axis: SOP class and instance of each.
     pub slices: Vec<(Uid, Uid)>,
+    /// Of each slice the frame (from 1) of its multi-frame instance; empty where every slice is an instance of its own.
+    pub frames: Vec<u32>,
     /// The series' own grid.
     pub geometry: Geometry,
     /// The header of the first slice without its pixels: patient, study, series and equipment attributes.
@@ -197,6 +203,12 @@ pub enum DocumentKind {
 pub struct Document {
     /// What it is.
     pub kind: DocumentKind,
+    /// What it is in the case, the same in every revision and fit for a file name: `sr`, `seg-CT`.
+    pub name: String,
+    /// Study Instance UID.
+    pub study: Uid,
+    /// Series Instance UID.
+    pub series: Uid,
     /// SOP Class UID.
     pub sop_class: Uid,
     /// SOP Instance UID.
@@ -205,4 +217,36 @@ pub struct Document {
     pub transfer_syntax: Uid,
     /// The file, byte for byte what is sent and kept.
     pub bytes: Vec<u8>,
+}
+
+impl Document {
+    /// What a later revision needs to know of this document.
+    #[must_use]
+    pub fn reference(&self) -> DocumentReference {
+        DocumentReference {
+            kind: self.kind,
+            name: self.name.clone(),
+            study: self.study.clone(),
+            series: self.series.clone(),
+            sop_class: self.sop_class.clone(),
+            sop_instance: self.sop_instance.clone(),
+        }
+    }
+}
+
+/// Where a document was put: what Predecessor Documents (PS3.3 C.17.2.3) says of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentReference {
+    /// What it is.
+    pub kind: DocumentKind,
+    /// [`Document::name`].
+    pub name: String,
+    /// Study Instance UID.
+    pub study: Uid,
+    /// Series Instance UID.
+    pub series: Uid,
+    /// SOP Class UID.
+    pub sop_class: Uid,
+    /// SOP Instance UID.
+    pub sop_instance: Uid,
 }
