@@ -5,11 +5,16 @@
 mod geometry;
 mod interpolation;
 mod modality;
+mod region;
+mod resample;
+mod sampler;
 mod transform;
 mod volume;
 
 pub use geometry::{Geometry, GeometryError};
 pub use interpolation::Interpolation;
 pub use modality::Modality;
+pub use region::Region;
+pub use resample::{resample, resample_mask};
 pub use transform::{Affine, Transform, TransformError};
 pub use volume::{Mask, Volume};

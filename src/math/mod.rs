@@ -1,3 +1,4 @@
 //! Pure numerics on slices and arrays: no images, no files, no DICOM.
 
+pub mod interpolate;
 pub mod linalg;
