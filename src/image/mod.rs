@@ -2,6 +2,7 @@
 //!
 //! All positions are LPS millimetres (PS3.3 C.7.6.2.1.1); all arrays are indexed `[z, y, x]`.
 
+mod filter;
 mod geometry;
 mod interpolation;
 mod modality;
@@ -11,6 +12,7 @@ mod sampler;
 mod transform;
 mod volume;
 
+pub use filter::gaussian;
 pub use geometry::{Geometry, GeometryError};
 pub use interpolation::Interpolation;
 pub use modality::Modality;
