@@ -135,6 +135,7 @@ fn on_grid(target: &Geometry, values: Vec<f32>, missing: f32) -> Volume<f32> {
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_possible_truncation)]
 mod tests {
     use super::*;
     use approx::assert_relative_eq;
