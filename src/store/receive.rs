@@ -1,0 +1,217 @@
+//! Objects on their way in: to a temporary file as they come, synced, renamed into place, then indexed.
+//!
+//! The order is the promise: bytes, then name, then index, then the answer. Whatever is cut off at any point leaves
+//! either nothing but a temporary file, or a whole file that the next start finds.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use sha2::{Digest as _, Sha256};
+
+use super::Store;
+use super::disk::{available_bytes, create, lock};
+use super::error::StoreError;
+use super::record::{Digest, Origin, Record, Stored};
+use crate::dicom::facts::InstanceFacts;
+use crate::dicom::uid::Uid;
+
+/// What is gathered before it goes to the kernel.
+const BUFFER_BYTES: usize = 64 << 10;
+/// An object larger than this is checked against the reserve again while it grows.
+const SPACE_CHECK_BYTES: u64 = 32 << 20;
+
+/// One object that is being received. Dropped without [`commit`](Self::commit), it leaves nothing.
+#[derive(Debug)]
+pub struct Incoming {
+    store: Store,
+    part: Part,
+    writer: BufWriter<File>,
+    hasher: Sha256,
+    meta_bytes: u64,
+    data_bytes: u64,
+    /// Written bytes at which the free space is looked at again.
+    next_check: u64,
+}
+
+/// A temporary file that goes when its owner does.
+#[derive(Debug)]
+struct Part {
+    path: PathBuf,
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // After the rename there is nothing left to remove; what cannot be removed now is removed at the next start.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl Store {
+    /// Begins to receive an object.
+    ///
+    /// # Errors
+    /// [`StoreError::OutOfSpace`] when less than the reserve is free, and whatever the file system refuses.
+    pub fn begin(&self) -> Result<Incoming, StoreError> {
+        self.check_space()?;
+        let number = self.inner.next_part.fetch_add(1, Ordering::Relaxed);
+        let path = self.inner.layout.incoming().join(format!("{number}.part"));
+        let file = create(&path, false).map_err(StoreError::io("creating a temporary file"))?;
+        Ok(Incoming {
+            store: self.clone(),
+            part: Part { path },
+            writer: BufWriter::with_capacity(BUFFER_BYTES, file),
+            hasher: Sha256::new(),
+            meta_bytes: 0,
+            data_bytes: 0,
+            next_check: SPACE_CHECK_BYTES,
+        })
+    }
+
+    fn check_space(&self) -> Result<(), StoreError> {
+        let reserve = self.inner.settings.reserve_bytes;
+        let available = available_bytes(self.inner.layout.root())?;
+        if available < reserve {
+            return Err(StoreError::OutOfSpace { available, reserve });
+        }
+        Ok(())
+    }
+}
+
+impl Incoming {
+    /// Appends to what stands before the data set: preamble, prefix and file meta information. Its Source Application
+    /// Entity Title (0002,0016) is where a rebuilt index finds the sender.
+    ///
+    /// # Errors
+    /// When bytes of the data set were written before, or the file system refuses.
+    pub fn write_meta(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        if self.data_bytes > 0 {
+            return Err(StoreError::MetaAfterData);
+        }
+        self.meta_bytes += bytes.len() as u64;
+        self.put(bytes)
+    }
+
+    /// Appends to the data set, as it came from the network.
+    ///
+    /// # Errors
+    /// [`StoreError::OutOfSpace`] when the object eats into the reserve, and whatever the file system refuses.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.hasher.update(bytes);
+        self.data_bytes += bytes.len() as u64;
+        self.put(bytes)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        if self.size() >= self.next_check {
+            self.store.check_space()?;
+            self.next_check = self.size() + SPACE_CHECK_BYTES;
+        }
+        self.writer.write_all(bytes).map_err(StoreError::io("writing an instance"))
+    }
+
+    /// Bytes so far, file meta information included.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.meta_bytes + self.data_bytes
+    }
+
+    /// Hands the last bytes to the kernel, so that the file at the returned path can be read as a whole. Not durable yet.
+    ///
+    /// # Errors
+    /// Whatever the file system refuses.
+    pub fn finish(&mut self) -> Result<&Path, StoreError> {
+        self.writer.flush().map_err(StoreError::io("writing an instance"))?;
+        Ok(&self.part.path)
+    }
+
+    /// The temporary file; whole after [`finish`](Self::finish).
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.part.path
+    }
+
+    /// Makes the object durable under its UID.
+    ///
+    /// [`Stored::New`] and [`Stored::Duplicate`] may be acknowledged, [`Stored::Conflict`] may not. The same instance
+    /// from several senders at once ends as one `New` and otherwise `Duplicate`.
+    ///
+    /// # Errors
+    /// Whatever the file system or the index refuses. Nothing may be acknowledged then; the sender may try again.
+    pub fn commit(mut self, facts: InstanceFacts, origin: Origin) -> Result<Stored, StoreError> {
+        self.finish()?;
+        let inner = &self.store.inner;
+        let sha256 = Digest::finish(std::mem::take(&mut self.hasher));
+        let _turn = inner.in_flight.enter(&facts.sop_instance);
+        let _not_while_expiring = inner.gate.read().unwrap_or_else(PoisonError::into_inner);
+        let index = inner.index()?;
+        if let Some(known) = index.record(&facts.sop_instance)? {
+            let path = inner.layout.instance(&known.facts, &known.sha256);
+            // A file that somebody deleted by hand is no reason to refuse its return.
+            if path.is_file() {
+                if known.sha256 == sha256 && known.facts.transfer_syntax == facts.transfer_syntax {
+                    return Ok(Stored::Duplicate);
+                }
+                let aside = inner.layout.conflict(&facts, &sha256);
+                self.place(&aside, &origin)?;
+                return Ok(Stored::Conflict);
+            }
+            index.remove(&facts.sop_instance)?;
+            inner.count_removed(known.size);
+        }
+        self.place(&inner.layout.instance(&facts, &sha256), &origin)?;
+        let size = self.size();
+        index.insert(&Record {
+            facts,
+            sha256,
+            size,
+            data_set_offset: self.meta_bytes,
+            received_at: origin.received_at,
+            calling_ae: origin.calling_ae,
+        })?;
+        inner.count_added(size);
+        Ok(Stored::New)
+    }
+
+    fn place(&self, to: &Path, origin: &Origin) -> Result<(), StoreError> {
+        let file = self.writer.get_ref();
+        file.set_modified(SystemTime::from(origin.received_at)).map_err(StoreError::io("dating an instance"))?;
+        self.store.inner.disk.sync_file(file)?;
+        self.store.inner.disk.place(self.store.inner.layout.root(), &self.part.path, to)
+    }
+}
+
+/// UIDs that are being committed. Two objects of one UID go one after the other, all others at the same time.
+#[derive(Debug, Default)]
+pub(super) struct InFlight {
+    uids: Mutex<HashSet<Uid>>,
+    left: Condvar,
+}
+
+/// The turn of one UID.
+struct Turn<'a> {
+    of: &'a InFlight,
+    uid: Uid,
+}
+
+impl InFlight {
+    fn enter(&self, uid: &Uid) -> Turn<'_> {
+        let mut uids = lock(&self.uids);
+        while uids.contains(uid) {
+            uids = self.left.wait(uids).unwrap_or_else(PoisonError::into_inner);
+        }
+        uids.insert(uid.clone());
+        Turn { of: self, uid: uid.clone() }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        lock(&self.of.uids).remove(&self.uid);
+        self.of.left.notify_all();
+    }
+}
