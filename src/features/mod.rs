@@ -1,1 +1,29 @@
-//! Placeholder replaced by the stage.
+//! Radiomic features by the definitions of the Image Biomarker Standardisation Initiative (IBSI).
+//!
+//! [`extract`] takes an image and a region to feature values: interpolation, rounding, re-segmentation, discretisation,
+//! then one family after the other. Every choice is in [`Settings`]; every feature is a row of the [`table`].
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    reason = "counts and grid indices become numbers and back; all are bounded by the size of an image"
+)]
+
+mod diagnostics;
+mod error;
+mod extract;
+mod family;
+mod intensity;
+mod regrid;
+mod roi;
+mod settings;
+mod statistics;
+pub mod table;
+
+pub use diagnostics::{Diagnostics, GreyLevels, ImageDiagnostics, Omission, RoiDiagnostics, StepDiagnostics, Summary};
+pub use error::{FeatureError, RoiStep};
+pub use extract::{Extraction, FeatureValue, extract};
+pub use family::Family;
+pub use settings::{Aggregation, BinAnchor, Discretise, MAX_BINS, Resample, Resegment, Settings, Spacing, Texture};
+pub use table::{Feature, Unit};

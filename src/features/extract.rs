@@ -1,0 +1,266 @@
+//! From an image and a region to feature values: the steps of the IBSI processing scheme, in their order.
+
+use ndarray::Array3;
+
+use super::diagnostics::{Diagnostics, ImageDiagnostics, Omission, StepDiagnostics};
+use super::regrid::{SHARE_TOLERANCE, regrid, target_grid, touched};
+use super::roi::{BoundingBox, Roi, masked};
+use super::statistics::Statistics;
+use super::table::{Feature, Row};
+use super::{Family, FeatureError, Resegment, RoiStep, Settings, intensity};
+use crate::image::{Geometry, Mask, Volume};
+
+/// The most voxels that the block around a region may have: 2 GiB of intensities.
+const MAX_BLOCK_VOXELS: f64 = (1u64 << 29) as f64;
+
+/// What [`extract`] found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Extraction {
+    /// The values, by family in the order of [`Family::ALL`]; all finite.
+    pub values: Vec<FeatureValue>,
+    /// Image and region at each step, and what has no value.
+    pub diagnostics: Diagnostics,
+}
+
+/// The value of one feature.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeatureValue {
+    /// The row of the table.
+    pub feature: &'static Feature,
+    /// The feature's tag with its aggregation suffix, such as `cm_joint_max_3D_avg`.
+    pub tag: String,
+    /// Aggregation as in the IBSI reference tables, such as `3D avg`; empty where there is none.
+    pub aggregation: String,
+    /// Discretisation such as `FBS 25`; empty where there is none.
+    pub discretisation: String,
+    /// The value; finite.
+    pub value: f64,
+}
+
+/// Extracts the features of one region.
+///
+/// Interpolates the block around the region (where [`Settings::resample`] says so), rounds, re-segments the intensity
+/// mask, discretises, and computes the families of [`Settings::families`]. Voxels that are not finite never enter a
+/// feature. The cost is that of the region's bounding box, not of the image.
+///
+/// # Errors
+/// When a setting is out of range, image and mask are on different grids, or the region is empty at some step.
+pub fn extract(image: &Volume<f32>, mask: &Mask, settings: &Settings) -> Result<Extraction, FeatureError> {
+    settings.validate()?;
+    let (mut roi, initial) = prepare(image, mask, settings)?;
+    let interpolated = StepDiagnostics {
+        image: ImageDiagnostics {
+            dimensions: roi.grid_size,
+            ..ImageDiagnostics::of(&roi.image.geometry, slice(&roi.image.voxels))
+        },
+        roi: roi.diagnostics(),
+    };
+    resegment(&mut roi, settings.resegment);
+    if roi.values.is_empty() {
+        return Err(FeatureError::EmptyRoi(RoiStep::Resegmented));
+    }
+    let diagnostics =
+        Diagnostics { initial, interpolated, resegmented: roi.diagnostics(), grey_levels: None, omitted: Vec::new() };
+    let mut results = Results { values: Vec::new(), omitted: Vec::new() };
+    for family in Family::ALL.iter().filter(|family| settings.families.contains(family)) {
+        if *family == Family::Intensity
+            && let Some(statistics) = Statistics::of(&roi.values)
+        {
+            results.add(&intensity::ROWS, &statistics, "", "", "");
+        }
+    }
+    Ok(Extraction { values: results.values, diagnostics: Diagnostics { omitted: results.omitted, ..diagnostics } })
+}
+
+/// The values of an array in standard layout.
+fn slice<T>(array: &Array3<T>) -> &[T] {
+    array.as_slice().unwrap_or_default()
+}
+
+/// Brings image and region onto the final grid, as the block that the families need.
+fn prepare(image: &Volume<f32>, mask: &Mask, settings: &Settings) -> Result<(Roi, StepDiagnostics), FeatureError> {
+    let (grid, mask_grid) = (&image.geometry, &mask.geometry);
+    if image.voxels.dim() != mask.voxels.dim() || grid.size != mask_grid.size || grid.shape() != image.voxels.dim() {
+        return Err(FeatureError::Grid { image: grid.size, mask: mask_grid.size });
+    }
+    let bounds = BoundingBox::around(mask.voxels.view()).ok_or(FeatureError::EmptyRoi(RoiStep::Initial))?;
+    let initial = initial_diagnostics(image, mask, &bounds);
+    let Some(resample) = &settings.resample else {
+        let block = bounds.grown(margin(settings, grid), grid.size);
+        limit(&block)?;
+        let roi = Roi::new(block.cut(&image.voxels), block.cut(&mask.voxels), block.geometry(grid), grid.size);
+        return Ok((rounded(roi, settings), initial));
+    };
+    let new = target_grid(grid, resample.spacing_mm.along_axes(grid.spacing_mm))?;
+    let shape = touched(grid, &new, &bounds);
+    limit(&shape)?;
+    let share = regrid(&mask.voxels, grid, &new, &shape, resample.mask_interpolation);
+    let covered = share.mapv(|share| share >= resample.mask_threshold - SHARE_TOLERANCE);
+    let inner = BoundingBox::around(covered.view()).ok_or(FeatureError::EmptyRoi(RoiStep::Interpolated))?;
+    let exact = BoundingBox {
+        first: [0, 1, 2].map(|axis| shape.first[axis] + inner.first[axis]),
+        last: [0, 1, 2].map(|axis| shape.first[axis] + inner.last[axis]),
+    };
+    let block = exact.grown(margin(settings, &new), new.size);
+    limit(&block)?;
+    let voxels = regrid(&image.voxels, grid, &new, &block, resample.interpolation).mapv(|v| v as f32);
+    let mut morphological = Array3::from_elem(voxels.dim(), false);
+    for ((z, y, x), _) in covered.indexed_iter().filter(|(_, inside)| **inside) {
+        let at = [x, y, z];
+        let [x, y, z] = [0, 1, 2].map(|axis| shape.first[axis] + at[axis] - block.first[axis]);
+        morphological[[z, y, x]] = true;
+    }
+    let roi = Roi::new(voxels, morphological, block.geometry(&new), new.size);
+    Ok((rounded(roi, settings), initial))
+}
+
+/// How far around the region's bounding box the families look.
+fn margin(settings: &Settings, grid: &Geometry) -> [usize; 3] {
+    let reach_mm = if settings.families.contains(&Family::Local) { PEAK_REACH_MM } else { 0.0 };
+    grid.spacing_mm.map(|d| (reach_mm / d).ceil().min(1e6) as usize)
+}
+
+/// Radius of a sphere of 1 cm3, rounded up.
+const PEAK_REACH_MM: f64 = 6.21;
+
+fn limit(block: &BoundingBox) -> Result<(), FeatureError> {
+    let voxels = block.size().iter().map(|n| *n as f64).product::<f64>();
+    if voxels > MAX_BLOCK_VOXELS {
+        return Err(FeatureError::TooLarge { voxels, limit: MAX_BLOCK_VOXELS });
+    }
+    Ok(())
+}
+
+fn rounded(mut roi: Roi, settings: &Settings) -> Roi {
+    if settings.round_to_integers {
+        roi.image.voxels.par_mapv_inplace(f32::round);
+        roi.collect_values();
+    }
+    roi
+}
+
+fn initial_diagnostics(image: &Volume<f32>, mask: &Mask, bounds: &BoundingBox) -> StepDiagnostics {
+    let values = masked(&bounds.cut(&image.voxels), &bounds.cut(&mask.voxels));
+    let (intensity, missing) = super::diagnostics::summarise(&values);
+    let standard = image.voxels.as_standard_layout();
+    StepDiagnostics {
+        image: ImageDiagnostics::of(&image.geometry, standard.as_slice().unwrap_or_default()),
+        roi: super::RoiDiagnostics {
+            dimensions: image.geometry.size,
+            intensity_voxels: values.len() - missing,
+            morphological_voxels: values.len(),
+            intensity_bounding_box: bounds.size(),
+            morphological_bounding_box: bounds.size(),
+            intensity,
+        },
+    }
+}
+
+/// Takes intensities outside the range, then outliers of the rest, from the intensity mask.
+fn resegment(roi: &mut Roi, settings: Resegment) {
+    let low = settings.low.unwrap_or(f64::NEG_INFINITY);
+    let high = settings.high.unwrap_or(f64::INFINITY);
+    if settings.low.is_some() || settings.high.is_some() {
+        roi.keep(low, high);
+    }
+    if let (Some(sigma), Some(statistics)) = (settings.outlier_sigma, Statistics::of(&roi.values)) {
+        let reach = sigma * statistics.variance.sqrt();
+        roi.keep(statistics.mean - reach, statistics.mean + reach);
+    }
+}
+
+/// Values as they are computed, and those that are not finite.
+struct Results {
+    values: Vec<FeatureValue>,
+    omitted: Vec<Omission>,
+}
+
+impl Results {
+    fn add<T>(&mut self, rows: &'static [Row<T>], from: &T, suffix: &str, aggregation: &str, discretisation: &str) {
+        for row in rows {
+            let value = (row.eval)(from);
+            let tag = format!("{}{suffix}", row.feature.tag);
+            if value.is_finite() {
+                let (aggregation, discretisation) = (aggregation.to_owned(), discretisation.to_owned());
+                self.values.push(FeatureValue { feature: &row.feature, tag, aggregation, discretisation, value });
+            } else {
+                self.omitted.push(Omission { tag, reason: row.undefined.to_owned() });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::features::{Resample, Spacing};
+    use crate::image::Interpolation;
+    use crate::math::linalg::IDENTITY;
+    use approx::assert_relative_eq;
+
+    fn ramp(size: [usize; 3]) -> Volume<f32> {
+        let geometry = Geometry::new(size, [1.0, 1.0, 3.0], [-5.0, 4.0, 2.0], IDENTITY).unwrap();
+        let values = (0..geometry.n_voxels()).map(|i| (i % size[0]) as f32).collect();
+        Volume::from_values(geometry, values).unwrap()
+    }
+
+    fn ball(image: &Volume<f32>, radius_mm: f64) -> Mask {
+        let centre = image.geometry.centre_mm();
+        let mut mask = Mask::filled(image.geometry, false);
+        for ((z, y, x), inside) in mask.voxels.indexed_iter_mut() {
+            let at = image.geometry.voxel_to_world([x as f64, y as f64, z as f64]);
+            *inside = crate::math::linalg::norm(crate::math::linalg::sub(at, centre)) <= radius_mm;
+        }
+        mask
+    }
+
+    fn value(found: &Extraction, tag: &str) -> f64 {
+        found.values.iter().find(|value| value.tag == tag).unwrap().value
+    }
+
+    #[test]
+    fn a_ramp_keeps_its_mean_through_every_interpolation() {
+        let image = ramp([21, 21, 11]);
+        let mask = ball(&image, 8.0);
+        for interpolation in [Interpolation::Linear, Interpolation::Cubic] {
+            let resample = Resample::new(Spacing::Isotropic(1.5), interpolation);
+            let settings = Settings { resample: Some(resample), ..Settings::default() };
+            let found = extract(&image, &mask, &settings).unwrap();
+            assert_relative_eq!(value(&found, "stat_mean"), 10.0, epsilon = 1e-4);
+            assert_eq!(found.diagnostics.interpolated.image.dimensions, [14, 14, 22]);
+        }
+    }
+
+    #[test]
+    fn missing_voxels_and_voxels_out_of_range_enter_no_intensity_feature() {
+        let mut image = ramp([21, 21, 11]);
+        let mask = ball(&image, 8.0);
+        image.voxels[[5, 10, 10]] = f32::NAN;
+        image.voxels[[5, 10, 11]] = 1e30;
+        let settings = Settings { resegment: Resegment::range(5.0, 12.0), ..Settings::default() };
+        let found = extract(&image, &mask, &settings).unwrap();
+        assert_relative_eq!(value(&found, "stat_max"), 12.0);
+        assert_relative_eq!(value(&found, "stat_min"), 5.0);
+        assert_eq!(found.diagnostics.initial.roi.intensity_voxels, mask.count() - 1);
+        assert_eq!(found.diagnostics.resegmented.morphological_voxels, mask.count());
+        assert!(found.values.iter().all(|value| value.value.is_finite()));
+    }
+
+    #[test]
+    fn empty_regions_are_refused_by_the_step_that_emptied_them() {
+        let image = ramp([5, 5, 5]);
+        let empty = Mask::filled(image.geometry, false);
+        let settings = Settings::default();
+        assert_eq!(extract(&image, &empty, &settings), Err(FeatureError::EmptyRoi(RoiStep::Initial)));
+        let settings = Settings { resegment: Resegment::range(100.0, 200.0), ..settings };
+        let refused = extract(&image, &ball(&image, 2.0), &settings);
+        assert_eq!(refused, Err(FeatureError::EmptyRoi(RoiStep::Resegmented)));
+    }
+
+    #[test]
+    fn a_region_on_another_grid_is_refused() {
+        let image = ramp([5, 5, 5]);
+        let mask = Mask::filled(ramp([5, 5, 6]).geometry, true);
+        assert!(matches!(extract(&image, &mask, &Settings::default()), Err(FeatureError::Grid { .. })));
+    }
+}

@@ -1,0 +1,171 @@
+//! Moments, percentiles and deviations of a list of numbers: what the intensity and the histogram family share.
+
+use rayon::prelude::*;
+
+use super::diagnostics::CHUNK;
+
+/// Statistics of a list of finite numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Statistics {
+    pub(super) n: usize,
+    pub(super) mean: f64,
+    /// Of the population: divided by n.
+    pub(super) variance: f64,
+    /// Third and fourth central moment.
+    pub(super) third: f64,
+    pub(super) fourth: f64,
+    pub(super) min: f64,
+    pub(super) max: f64,
+    pub(super) p10: f64,
+    pub(super) p25: f64,
+    pub(super) p50: f64,
+    pub(super) p75: f64,
+    pub(super) p90: f64,
+    /// Mean absolute deviation from the mean.
+    pub(super) mad: f64,
+    /// The same over the values from the 10th to the 90th percentile, both included, from their own mean.
+    pub(super) rmad: f64,
+    /// Mean absolute deviation from the median.
+    pub(super) medad: f64,
+    /// Sum of squares.
+    pub(super) energy: f64,
+}
+
+impl Statistics {
+    /// Of these values; `None` when there are none.
+    pub(super) fn of(values: &[f32]) -> Option<Self> {
+        if values.is_empty() {
+            return None;
+        }
+        let n = values.len();
+        let count = n as f64;
+        let [sum, energy] = sums(values, |v| [v, v * v]);
+        let mean = sum / count;
+        let mut sorted = values.to_vec();
+        let [min, p10, p25, p50, p75, p90, max] = percentiles(&mut sorted, [0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0]);
+        drop(sorted);
+        let [second, third, fourth, mad, medad, inner_n, inner_sum] = sums(values, |v| {
+            let d = v - mean;
+            let inner = f64::from(u8::from(v >= p10 && v <= p90));
+            [d * d, d * d * d, d * d * d * d, d.abs(), (v - p50).abs(), inner, inner * v]
+        });
+        let inner_mean = inner_sum / inner_n;
+        let [inner_mad] = sums(values, |v| [if v >= p10 && v <= p90 { (v - inner_mean).abs() } else { 0.0 }]);
+        Some(Self {
+            n,
+            mean,
+            variance: second / count,
+            third: third / count,
+            fourth: fourth / count,
+            min,
+            max,
+            p10,
+            p25,
+            p50,
+            p75,
+            p90,
+            mad: mad / count,
+            // Between two order statistics there may be none of the few values: nothing deviates then.
+            rmad: if inner_n > 0.0 { inner_mad / inner_n } else { 0.0 },
+            medad: medad / count,
+            energy,
+        })
+    }
+
+    /// Third standardised moment; 0 where all values are equal.
+    pub(super) fn skewness(&self) -> f64 {
+        if self.min < self.max { self.third / self.variance.powf(1.5) } else { 0.0 }
+    }
+
+    /// Fourth standardised moment less 3; 0 where all values are equal.
+    pub(super) fn kurtosis(&self) -> f64 {
+        if self.min < self.max { self.fourth / (self.variance * self.variance) - 3.0 } else { 0.0 }
+    }
+
+    /// Standard deviation over mean.
+    pub(super) fn cov(&self) -> f64 {
+        self.variance.sqrt() / self.mean
+    }
+
+    /// (P75 - P25) / (P75 + P25).
+    pub(super) fn qcod(&self) -> f64 {
+        (self.p75 - self.p25) / (self.p75 + self.p25)
+    }
+}
+
+/// Several sums over the values in one pass, in an order that does not depend on the number of threads.
+pub(super) fn sums<const N: usize>(values: &[f32], terms: impl Fn(f64) -> [f64; N] + Sync) -> [f64; N] {
+    let parts: Vec<[f64; N]> = values
+        .par_chunks(CHUNK)
+        .map(|chunk| chunk.iter().fold([0.0; N], |sum, v| added(sum, terms(f64::from(*v)))))
+        .collect();
+    parts.into_iter().fold([0.0; N], added)
+}
+
+fn added<const N: usize>(mut sum: [f64; N], term: [f64; N]) -> [f64; N] {
+    sum.iter_mut().zip(term).for_each(|(s, t)| *s += t);
+    sum
+}
+
+/// Percentiles at ascending shares by linear interpolation between order statistics; reorders the values.
+///
+/// At share p: position (n - 1) p. Each selection works only on what lies above the one before.
+pub(super) fn percentiles<const N: usize>(values: &mut [f32], shares: [f64; N]) -> [f64; N] {
+    let last = values.len() - 1;
+    let mut from = 0;
+    let mut select = |values: &mut [f32], rank: usize| {
+        if rank >= from {
+            values[from..].select_nth_unstable_by(rank - from, f32::total_cmp);
+            from = rank + 1;
+        }
+        f64::from(values[rank])
+    };
+    shares.map(|share| {
+        let position = share * last as f64;
+        let below = position.floor();
+        let low = select(values, below as usize);
+        let t = position - below;
+        if t > 0.0 {
+            let high = select(values, (below as usize + 1).min(last));
+            low + t * (high - low)
+        } else {
+            low
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use approx::assert_relative_eq;
+
+    #[test]
+    fn percentiles_are_interpolated_between_order_statistics() {
+        let mut values = [5.0, 1.0, 4.0, 2.0, 3.0];
+        let found = percentiles(&mut values, [0.0, 0.1, 0.25, 0.5, 0.9, 1.0]);
+        for (f, e) in found.iter().zip([1.0, 1.4, 2.0, 3.0, 4.6, 5.0]) {
+            assert_relative_eq!(*f, e, epsilon = 1e-12);
+        }
+    }
+
+    #[test]
+    fn a_constant_list_has_no_skew_and_no_excess_kurtosis() {
+        let flat = Statistics::of(&[0.1; 1000]).unwrap();
+        assert_relative_eq!(flat.skewness(), 0.0);
+        assert_relative_eq!(flat.kurtosis(), 0.0);
+        assert_relative_eq!(flat.rmad, 0.0, epsilon = 1e-9);
+        assert!(Statistics::of(&[]).is_none());
+    }
+
+    #[test]
+    fn the_statistics_of_one_to_five_are_those_of_pen_and_paper() {
+        let s = Statistics::of(&[1.0, 2.0, 3.0, 4.0, 5.0]).unwrap();
+        assert_relative_eq!(s.mean, 3.0);
+        assert_relative_eq!(s.variance, 2.0);
+        assert_relative_eq!(s.kurtosis(), -1.3, epsilon = 1e-12);
+        assert_relative_eq!(s.mad, 1.2);
+        assert_relative_eq!(s.rmad, 2.0 / 3.0, epsilon = 1e-12);
+        assert_relative_eq!(s.energy, 55.0);
+        assert_relative_eq!(s.qcod(), 2.0 / 6.0);
+    }
+}
