@@ -35,3 +35,4 @@ pub mod pipeline;
 pub mod store;
 
 pub mod config;
+pub mod phantom;
