@@ -141,13 +141,15 @@ impl Disk {
     /// that it is the same.
     pub(super) fn place(&self, root: &Path, from: &Path, to: &Path) -> Result<(), StoreError> {
         let Some(directory) = to.parent() else { return Err(StoreError::Unknown { what: "directory" }) };
-        // Retention may remove an empty directory between the two steps: once more then.
+        // Retention, or somebody's hand, may remove directories between the two steps: then once more from the root.
         for last in [false, false, true] {
-            self.make_directories(root, directory)?;
-            match rename(from, to) {
+            let moved = self
+                .make_directories(root, directory)
+                .and_then(|()| rename(from, to).map_err(StoreError::io("renaming a file into place")));
+            match moved {
                 Ok(()) => return self.sync_directory(directory),
-                Err(error) if error.kind() == io::ErrorKind::NotFound && !last => self.forget(directory),
-                Err(error) => return Err(StoreError::io("renaming a file into place")(error)),
+                Err(error) if error.is_not_found() && !last => lock(&self.known).clear(),
+                Err(error) => return Err(error),
             }
         }
         Err(StoreError::Unknown { what: "directory" })

@@ -22,6 +22,8 @@ mod recover;
 mod results;
 mod retention;
 mod sled;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};

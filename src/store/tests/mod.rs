@@ -1,0 +1,8 @@
+//! The store as its callers see it, on real directories.
+
+mod fixture;
+mod outbox;
+mod property;
+mod receive;
+mod recover;
+mod retention;
