@@ -1,8 +1,10 @@
 //! What the standard says: typed attributes, identifiers, codes, character sets, writing. Knows no network and no image.
 
 pub mod attributes;
+pub mod codes;
 pub mod facts;
 pub mod part10;
 pub mod product;
+pub mod sr;
 pub mod uid;
 pub mod write;
