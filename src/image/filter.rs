@@ -17,7 +17,7 @@ use ndarray::parallel::prelude::*;
 use ndarray::{Array3, ArrayViewMut2, Axis};
 
 use super::Volume;
-use crate::math::linalg::Vec3;
+use crate::math::linalg::{Mat3, Vec3};
 
 /// Values summed side by side: one or two registers of the processor.
 const LANES: usize = 16;
@@ -29,6 +29,9 @@ const LANES: usize = 16;
 pub fn gaussian(image: &Volume<f32>, sigma_mm: Vec3) -> Volume<f32> {
     let sigma = [0, 1, 2].map(|axis| sigma_mm[axis] / image.geometry.spacing_mm[axis]);
     let kernels = [0, 1, 2].map(|axis| Kernel::gaussian(sigma[axis], image.geometry.size[axis]));
+    if kernels.iter().all(|kernel| kernel.radius() == 0) {
+        return image.clone();
+    }
     let mut blurred = image.voxels.as_standard_layout().into_owned();
     if blurred.par_iter().all(|v| v.is_finite()) {
         convolve(&mut blurred, &kernels, Edge::Normalise);
@@ -40,6 +43,13 @@ pub fn gaussian(image: &Volume<f32>, sigma_mm: Vec3) -> Volume<f32> {
     convolve(&mut share, &kernels, Edge::Nothing);
     divide_where_present(&mut blurred, &share, &image.voxels);
     Volume { voxels: blurred, geometry: image.geometry }
+}
+
+/// How many voxels along x, y, z a blur of this covariance (mm2, along the grid's own axes) looks beyond a voxel.
+#[must_use]
+pub fn reach(covariance_mm2: &Mat3, spacing_mm: Vec3) -> [usize; 3] {
+    // Two voxels more for the interpolation inside an oblique kernel; `as` saturates and turns NaN into zero.
+    [0, 1, 2].map(|axis| (4.0 * covariance_mm2[axis][axis].sqrt() / spacing_mm[axis]).ceil() as usize + 2)
 }
 
 /// Sum over share, where the image itself has a value.

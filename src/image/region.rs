@@ -2,7 +2,7 @@
 
 use ndarray::{ArrayView3, Axis, Slice};
 
-use super::{Geometry, Volume};
+use super::{Geometry, Mask, Volume};
 use crate::math::linalg::Vec3;
 
 /// Voxels `start .. end` (end excluded) along x, y, z; never empty.
@@ -42,6 +42,23 @@ impl Region {
             region.end[axis] = last.saturating_add(margin[axis]).saturating_add(1).min(n);
         }
         Some(region)
+    }
+
+    /// The smallest box that holds a mask; `None` for an empty mask.
+    #[must_use]
+    pub fn of_mask(mask: &Mask) -> Option<Self> {
+        let (mut start, mut end) = ([usize::MAX; 3], [0; 3]);
+        for (z, plane) in mask.voxels.outer_iter().enumerate() {
+            for (y, row) in plane.outer_iter().enumerate() {
+                let Some(first) = row.iter().position(|inside| *inside) else { continue };
+                let last = row.len() - 1 - row.iter().rev().position(|inside| *inside).unwrap_or(0);
+                for (axis, (low, high)) in [(first, last), (y, y), (z, z)].into_iter().enumerate() {
+                    start[axis] = start[axis].min(low);
+                    end[axis] = end[axis].max(high + 1);
+                }
+            }
+        }
+        (end[0] > 0).then_some(Self { start, end })
     }
 
     /// Voxels along x, y, z.

@@ -29,7 +29,7 @@ pub fn resample(
 ) -> Volume<f32> {
     let path = Path::new(target, fixed_to_moving, &source.geometry);
     let mut values = vec![f32::NAN; target.n_voxels()];
-    if let Some(region) = path.region(target, &source.geometry) {
+    if let Some(region) = path.region(target, &source.geometry, [0; 3]) {
         let sampler = Sampler::new(source, interpolation, region);
         let [nx, ny, _] = target.size;
         values.par_chunks_mut(nx * ny).enumerate().for_each(|(z, plane)| {
@@ -51,6 +51,19 @@ pub fn resample_mask(source: &Mask, target: &Geometry, fixed_to_moving: &Transfo
     let share = Volume { voxels: source.voxels.mapv(|inside| f32::from(u8::from(inside))), geometry: source.geometry };
     let fraction = resample(&share, target, fixed_to_moving, Interpolation::Linear);
     Volume { voxels: fraction.voxels.mapv(|value| value + 1e-6 >= 0.5), geometry: *target }
+}
+
+/// The voxels of `source` that a resampling onto `target` can see, with `margin` more on each side; `None` when it sees none.
+///
+/// What lies beyond may be cut away before the image is blurred and resampled: nothing of it reaches the target.
+#[must_use]
+pub fn source_region(
+    target: &Geometry,
+    fixed_to_moving: &Transform,
+    source: &Geometry,
+    margin: [usize; 3],
+) -> Option<Region> {
+    Path::new(target, fixed_to_moving, source).region(target, source, margin)
 }
 
 /// The way from a target voxel to a source voxel.
@@ -79,7 +92,7 @@ impl<'a> Path<'a> {
     }
 
     /// The voxels of the source that the target can see; `None` when it sees none.
-    fn region(&self, target: &Geometry, source: &Geometry) -> Option<Region> {
+    fn region(&self, target: &Geometry, source: &Geometry, margin: [usize; 3]) -> Option<Region> {
         let Self::Straight(map) = self else { return Some(Region::whole(source)) };
         let (mut low, mut high) = ([f64::INFINITY; 3], [f64::NEG_INFINITY; 3]);
         for corner in 0..8usize {
@@ -92,7 +105,12 @@ impl<'a> Path<'a> {
             }
         }
         // One voxel for the rim and for rounding, two for the spline's support, the rest for its prefilter.
-        Region::around(source, low.map(|v| v - 1.0), high.map(|v| v + 1.0), [PREFILTER_REACH + 2; 3])
+        Region::around(
+            source,
+            low.map(|v| v - 1.0),
+            high.map(|v| v + 1.0),
+            margin.map(|m| m.saturating_add(PREFILTER_REACH + 2)),
+        )
     }
 
     fn fill_row(&self, row: &mut [f32], y: usize, z: usize, sampler: &Sampler<'_>) {

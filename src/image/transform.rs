@@ -208,6 +208,22 @@ impl Transform {
         }
     }
 
+    /// The derivative of the map at a point: how a small step in the fixed space is turned and stretched.
+    #[must_use]
+    pub fn linear_at(&self, point: Vec3) -> Mat3 {
+        match self {
+            Self::Identity => linalg::IDENTITY,
+            Self::Affine(affine) => *affine.linear(),
+            Self::Chain(steps) => {
+                let start = (linalg::IDENTITY, point);
+                let (linear, _) = steps
+                    .iter()
+                    .fold(start, |(linear, at), step| (linalg::mul(&step.linear_at(at), &linear), step.apply(at)));
+                linear
+            }
+        }
+    }
+
     /// Whether it moves no point.
     #[must_use]
     pub fn is_identity(&self) -> bool {

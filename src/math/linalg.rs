@@ -96,6 +96,38 @@ pub fn rotation(w: Vec3) -> Mat3 {
     [0, 1, 2].map(|i| [0, 1, 2].map(|j| IDENTITY[i][j] + first * k[i][j] + second * k2[i][j]))
 }
 
+/// Eigenvalues, and the unit eigenvectors as rows, of a symmetric matrix (cyclic Jacobi rotations); in no order.
+#[must_use]
+pub fn symmetric_eigen(m: &Mat3) -> (Vec3, Mat3) {
+    let mut a = *m;
+    let mut vectors = IDENTITY;
+    // Convergence is quadratic: six sweeps reach rounding, the rest is margin.
+    for _ in 0..12 {
+        for (p, q) in [(0, 1), (0, 2), (1, 2)] {
+            if a[p][q].abs() <= f64::MIN_POSITIVE {
+                continue;
+            }
+            let theta = (a[q][q] - a[p][p]) / (2.0 * a[p][q]);
+            let t = theta.signum() / (theta.abs() + theta.hypot(1.0));
+            let (c, s) = (1.0 / t.hypot(1.0), t / t.hypot(1.0));
+            let mut turn = IDENTITY;
+            turn[p][p] = c;
+            turn[q][q] = c;
+            turn[p][q] = -s;
+            turn[q][p] = s;
+            a = mul(&mul(&turn, &a), &transpose(&turn));
+            vectors = mul(&turn, &vectors);
+        }
+    }
+    ([a[0][0], a[1][1], a[2][2]], vectors)
+}
+
+/// sum over k of `values[k]` times the outer product of row k of `rows` with itself.
+#[must_use]
+pub fn from_axes(values: Vec3, rows: &Mat3) -> Mat3 {
+    [0, 1, 2].map(|i| [0, 1, 2].map(|j| (0..3).map(|k| values[k] * rows[k][i] * rows[k][j]).sum()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,5 +141,22 @@ mod tests {
             assert_relative_eq!(*row, *expected, epsilon = 1e-14);
         }
         assert_eq!(inverse(&[[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [0.0, 0.0, 1.0]]), None);
+    }
+
+    #[test]
+    fn a_symmetric_matrix_is_rebuilt_from_its_eigenvalues() {
+        for m in [
+            [[4.0, 1.0, -2.0], [1.0, 3.0, 0.5], [-2.0, 0.5, 9.0]],
+            [[2.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 1.0]],
+            [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0], [1.0, 1.0, 1.0]],
+        ] {
+            let (values, rows) = symmetric_eigen(&m);
+            for (found, expected) in from_axes(values, &rows).iter().flatten().zip(m.iter().flatten()) {
+                assert_relative_eq!(*found, *expected, epsilon = 1e-12);
+            }
+            for (found, expected) in mul(&rows, &transpose(&rows)).iter().flatten().zip(IDENTITY.iter().flatten()) {
+                assert_relative_eq!(*found, *expected, epsilon = 1e-12);
+            }
+        }
     }
 }

@@ -9,7 +9,7 @@ pub enum Method {
     /// CT: the values stay Hounsfield units.
     #[serde(rename = "hu")]
     Hounsfield {
-        /// Re-segmentation range (IBSI 2.5.1), both ends inside: voxels beyond it leave the intensity mask. Never clips.
+        /// Re-segmentation range (IBSI 2.5), both ends inside: voxels beyond it leave the intensity mask. Never clips.
         #[serde(default)]
         window: Option<(f64, f64)>,
     },
