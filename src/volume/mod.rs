@@ -1,1 +1,3 @@
 //! Placeholder replaced by the stage.
+
+pub mod nifti;
