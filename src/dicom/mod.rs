@@ -1,7 +1,9 @@
 //! What the standard says: typed attributes, identifiers, codes, character sets, writing. Knows no network and no image.
 
 pub mod attributes;
+mod charset;
 pub mod codes;
+mod dataset;
 pub mod facts;
 pub mod part10;
 pub mod product;

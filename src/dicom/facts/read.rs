@@ -10,7 +10,7 @@ use dicom_object::InMemDicomObject;
 
 use super::{AnnotationFacts, InstanceFacts, InstanceKind, PatientIdentity};
 use crate::dicom::attributes::{self, AttributeError};
-use crate::dicom::part10::{self, FormatError};
+use crate::dicom::part10::{self, FormatError, Keep, Part10};
 use crate::dicom::product;
 use crate::dicom::uid::Uid;
 use crate::error::{Duty, Fault, Retry};
@@ -97,8 +97,8 @@ impl Duty for FactsError {
 /// # Errors
 /// When the file cannot be read as DICOM, or lacks one of its four UIDs, or one is malformed.
 pub fn read(path: &Path, extra_keywords: &[String]) -> Result<InstanceFacts, FactsError> {
-    let header = part10::read_header(path)?;
-    from_object(&header.object, &header.transfer_syntax, extra_keywords)
+    let file = Part10::open(path, Keep::Facts)?;
+    from_object(&file.object, &file.transfer_syntax, extra_keywords)
 }
 
 /// The same for a Part-10 file in memory.
@@ -106,8 +106,8 @@ pub fn read(path: &Path, extra_keywords: &[String]) -> Result<InstanceFacts, Fac
 /// # Errors
 /// As [`read`].
 pub fn from_bytes(bytes: &[u8], extra_keywords: &[String]) -> Result<InstanceFacts, FactsError> {
-    let header = part10::header_from(bytes)?;
-    from_object(&header.object, &header.transfer_syntax, extra_keywords)
+    let (object, transfer_syntax) = part10::header_of(bytes, Keep::Facts)?;
+    from_object(&object, &transfer_syntax, extra_keywords)
 }
 
 /// The same for a data set that is open already.
