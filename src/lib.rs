@@ -34,5 +34,7 @@ pub mod case;
 pub mod pipeline;
 pub mod store;
 
+pub mod net;
+
 pub mod config;
 pub mod phantom;

@@ -1,0 +1,26 @@
+//! The network node: DICOM associations in and out (PS3.7, PS3.8).
+//!
+//! ```text
+//! pdu       bytes <-> protocol data units, piece by piece
+//! wire      one connection: events in, PDUs out, deadlines
+//! command_set, dimse, status   messages as types
+//! receive/  associations that others open: verification, storage
+//! deliver/  associations that we open: verification, storage
+//! ```
+//!
+//! What is received goes to the store as it comes and is answered when it is durable. No log line holds a UID or
+//! anything of a data set; identifiers are short hashes.
+
+mod ae_title;
+pub mod command_set;
+pub mod dimse;
+pub mod pdu;
+pub mod receive;
+pub mod settings;
+pub mod sop_class;
+mod status;
+mod wire;
+
+pub use ae_title::{AeTitle, AeTitleError};
+pub use settings::{NodeSettings, Peer};
+pub use status::{Status, StatusClass};
