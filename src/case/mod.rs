@@ -1,9 +1,13 @@
 //! Grouping: from instances to cases that are ready to be analysed. Pure state machine over events and the clock.
 
+mod rules;
+
 use serde::{Deserialize, Serialize};
 
 use crate::dicom::uid::Uid;
 use crate::finding::Finding;
+
+pub use rules::{AtDeadline, AttributeRules, CaseSettings, InputRules, Pattern, Prefer, ProtocolRules, RoiRules};
 
 /// Names a case for good: the same series under the same protocol always give the same id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -1,0 +1,135 @@
+//! What may be configured and is not built yet, and what a configuration names that is not there: said at the start, not
+//! when the first case comes.
+
+use std::path::Path;
+
+use super::{Automatic, Config, Fwhm, Protocol};
+use crate::features::Family;
+use crate::normalise::{Method, SuvKind};
+use crate::register::{SameFrame, TransformKind};
+use crate::report::{DocumentKind, Space};
+
+/// The families that features are computed of.
+const FAMILIES: &[Family] = &[Family::Morphology, Family::Intensity, Family::Histogram, Family::Local];
+
+impl Config {
+    /// One sentence for each setting that this version reads but cannot follow, with what happens instead.
+    ///
+    /// This is the one list of them: what is built leaves it in the same commit.
+    #[must_use]
+    pub fn unsupported(&self) -> Vec<String> {
+        let mut sentences = Vec::new();
+        let mut say = |condition: bool, sentence: &str| {
+            if condition {
+                sentences.push(sentence.to_owned());
+            }
+        };
+        say(
+            self.dicom.tls.is_some(),
+            "dicom.tls: TLS is not built yet: serve refuses to start, nothing is sent in clear",
+        );
+        let retrieve = self.dicom.peers.iter().any(|peer| peer.retrieve);
+        say(retrieve, "dicom.peer.retrieve: C-FIND and C-MOVE are not built yet: what did not come is not fetched");
+        let commitment = self.destinations.iter().any(|destination| destination.storage_commitment);
+        say(commitment, "destination.storage_commitment: not built yet: C-STORE success counts as delivered");
+        say(self.batch.rules.is_some(), "batch.rules: harmonisation is not built yet: the rules are not read");
+        say(self.clinical.table.is_some(), "clinical.table: fusion is not built yet: the table is not read");
+        let audit = self.audit.file.is_some() || self.audit.syslog.is_some();
+        say(audit, "audit: audit messages are not built yet: none are written");
+        for destination in &self.destinations {
+            for kind in &destination.send {
+                if !matches!(kind, DocumentKind::Sr | DocumentKind::Seg) {
+                    let name = format!("{kind:?}").to_lowercase();
+                    sentences.push(format!("destination.send: \"{name}\" is not built yet: none is sent"));
+                }
+            }
+        }
+        for protocol in &self.protocols {
+            let prefix = format!("protocol \"{}\"", protocol.name);
+            sentences.extend(of_protocol(protocol).into_iter().map(|sentence| format!("{prefix}: {sentence}")));
+        }
+        sentences.dedup();
+        sentences
+    }
+
+    /// One sentence for each file that is named and cannot be opened.
+    #[must_use]
+    pub fn missing_files(&self) -> Vec<String> {
+        let tls = self.dicom.tls.as_ref();
+        let named: [(&str, Option<&Path>); 7] = [
+            ("dicom.tls.certificate", tls.map(|tls| tls.certificate.as_path())),
+            ("dicom.tls.key", tls.map(|tls| tls.key.as_path())),
+            ("dicom.tls.client_ca", tls.and_then(|tls| tls.client_ca.as_deref())),
+            ("http.token_file", self.http.token_file.as_deref()),
+            ("psf.table", self.psf.table.as_deref()),
+            ("batch.rules", self.batch.rules.as_deref()),
+            ("clinical.table", self.clinical.table.as_deref()),
+        ];
+        named
+            .into_iter()
+            .filter_map(|(key, path)| {
+                let path = path?;
+                let error = std::fs::File::open(path).err()?;
+                Some(format!("{key}: {} cannot be opened: {error}", path.display()))
+            })
+            .collect()
+    }
+}
+
+fn of_protocol(protocol: &Protocol) -> Vec<String> {
+    let mut sentences = Vec::new();
+    let aligned = protocol.features.space.contains(&Space::Aligned) && protocol.inputs.len() > 1;
+    if aligned && protocol.registration.transform != TransformKind::None {
+        sentences.push(
+            "registration.transform: no transform is estimated yet: only images that share a Frame of Reference are \
+             aligned, others have no aligned features"
+                .to_owned(),
+        );
+    }
+    if aligned && protocol.registration.same_frame_of_reference != SameFrame::Trust {
+        sentences.push(
+            "registration.same_frame_of_reference: not verified yet: a shared Frame of Reference is trusted".to_owned(),
+        );
+    }
+    if protocol.roi.automatic != Automatic::None {
+        sentences.push(format!(
+            "roi.automatic: \"{}\" is not built yet: only drawn regions are measured",
+            protocol.roi.automatic
+        ));
+    }
+    let absent: Vec<&str> = protocol
+        .features
+        .families
+        .iter()
+        .filter(|family| !FAMILIES.contains(family))
+        .map(|family| family.name())
+        .collect();
+    if !absent.is_empty() {
+        sentences.push(format!("features.families: not built yet and left out: {}", absent.join(", ")));
+    }
+    if let Some(model) = &protocol.harmonise.model {
+        sentences.push(format!("harmonise.model: ComBat is not built yet: values stay raw, not by \"{model}\""));
+    }
+    if let Some(bundle) = &protocol.fusion.bundle {
+        sentences.push(format!("fusion.bundle: fusion is not built yet: nothing is predicted by \"{bundle}\""));
+    }
+    for input in &protocol.inputs {
+        let role = &input.role;
+        match &input.normalise {
+            Method::Suv { kind, .. } if *kind != SuvKind::BodyWeight => {
+                sentences.push(format!("input {role}: only SUV by body weight is built yet: its cases are refused"));
+            }
+            Method::ReferenceTissue { .. } | Method::Histogram { .. } => {
+                sentences.push(format!("input {role}: this normalisation is not built yet: its cases are refused"));
+            }
+            _ => {}
+        }
+        if aligned && protocol.resolution.matched && input.fwhm_mm == Fwhm::Auto {
+            sentences.push(format!(
+                "input {role}: fwhm_mm \"auto\" takes the voxel size until tables and estimates are built \
+                 (finding resolution_assumed)"
+            ));
+        }
+    }
+    sentences
+}
