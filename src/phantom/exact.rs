@@ -35,9 +35,18 @@ pub(super) fn cos_turns(turns: f64) -> f64 {
     sign * sum
 }
 
-/// The sine of `turns` full turns.
+/// The sine of `turns` full turns; exactly 0 at 0.
 pub(super) fn sin_turns(turns: f64) -> f64 {
-    cos_turns(turns - 0.25)
+    let folded = turns - turns.round();
+    // sin(2 pi t) = sin(2 pi (1/2 - t)): at most a quarter of a turn is left for the series.
+    let t = if folded.abs() > 0.25 { 0.5f64.copysign(folded) - folded } else { folded };
+    let x = std::f64::consts::TAU * t;
+    let x2 = x * x;
+    let mut sum = 1.0;
+    for n in (1..=8).rev() {
+        sum = 1.0 - x2 * sum / f64::from(2 * n * (2 * n + 1));
+    }
+    x * sum
 }
 
 /// The cube root of a positive number, by Newton's method.

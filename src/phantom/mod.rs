@@ -10,6 +10,7 @@
 
 mod anatomy;
 mod contour;
+mod dicom;
 mod exact;
 mod lesion;
 mod patient;
@@ -21,9 +22,13 @@ mod truth;
 
 pub use anatomy::Tissue;
 pub use contour::Contour;
+pub use dicom::{
+    EncodedInstance, IdentityConflict, SeriesObjects, SyntheticPatient, WriteOutError, Written, follow_up,
+    write_patient,
+};
 pub use patient::Phantom;
 pub use settings::{
     CtSettings, Drawing, GridSettings, LesionSettings, MrSettings, MrStudy, Offset, PatientSettings, PetDecay,
-    PetSettings, PetUnits, PhantomError, PhantomSettings, Scan, TextureSettings,
+    PetSettings, PetUnits, PhantomError, PhantomSettings, Scan, ScannerSettings, TextureSettings,
 };
 pub use truth::{LesionInScan, LesionTruth, ScanTruth, Truth};

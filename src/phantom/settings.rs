@@ -43,6 +43,8 @@ pub struct PhantomSettings {
     pub patient: PatientSettings,
     /// When the CT began; everything else follows. Local time without a zone, as in DICOM.
     pub scanned_at: DateTime,
+    /// Body Part Examined (0018,0015) of all series.
+    pub body_part: String,
     /// The lesions; usually one.
     pub lesions: Vec<LesionSettings>,
     /// The CT.
@@ -134,9 +136,22 @@ pub struct Offset {
     pub shift_mm: Vec3,
 }
 
+/// Which device and reconstruction made an image: what batches are told apart by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScannerSettings {
+    /// Manufacturer (0008,0070).
+    pub manufacturer: String,
+    /// Manufacturer's Model Name (0008,1090).
+    pub model: String,
+    /// Convolution Kernel (0018,1210) of CT and PET, Protocol Name (0018,1030) of MR.
+    pub reconstruction: String,
+}
+
 /// The CT.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CtSettings {
+    /// What made it.
+    pub scanner: ScannerSettings,
     /// Its grid.
     pub grid: GridSettings,
     /// The patient's movement.
@@ -148,6 +163,8 @@ pub struct CtSettings {
 /// The PET.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PetSettings {
+    /// What made it.
+    pub scanner: ScannerSettings,
     /// Its grid.
     pub grid: GridSettings,
     /// The patient's movement.
@@ -189,6 +206,8 @@ pub enum PetDecay {
 /// The MR.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MrSettings {
+    /// What made it.
+    pub scanner: ScannerSettings,
     /// Its grid.
     pub grid: GridSettings,
     /// The patient's movement.
@@ -256,13 +275,16 @@ impl Default for PhantomSettings {
             seed: 1,
             patient: PatientSettings::default(),
             scanned_at: datetime(2024, 3, 14, 9, 30, 0, 0),
+            body_part: "ABDOMEN".into(),
             lesions: vec![LesionSettings::default()],
             ct: CtSettings {
+                scanner: ScannerSettings::new("Synthetic CT", "STANDARD"),
                 grid: GridSettings::new([160, 128, 40], [0.976_562_5, 0.976_562_5, 3.0], [2, 2, 3]),
                 offset: Offset::default(),
                 noise_hu: 12.0,
             },
             pet: PetSettings {
+                scanner: ScannerSettings::new("Synthetic PET", "GAUSS 6 MM"),
                 grid: GridSettings {
                     blur_fwhm_mm: [6.0; 3],
                     ..GridSettings::new([48, 40, 36], [4.072_83, 4.072_83, 3.27], [3, 3, 3])
@@ -276,6 +298,7 @@ impl Default for PhantomSettings {
                 uptake_s: 3600,
             },
             mr: MrSettings {
+                scanner: ScannerSettings::new("Synthetic MR", "T1 SE OBLIQUE"),
                 grid: GridSettings {
                     tilt_turns: [8.0 / 360.0, -5.0 / 360.0],
                     ..GridSettings::new([128, 128, 30], [1.09375, 1.09375, 4.0], [2, 2, 3])
@@ -315,6 +338,16 @@ impl PhantomSettings {
             Scan::Ct => &self.ct.grid,
             Scan::Pet => &self.pet.grid,
             Scan::Mr => &self.mr.grid,
+        }
+    }
+
+    /// What made one scan.
+    #[must_use]
+    pub const fn scanner(&self, scan: Scan) -> &ScannerSettings {
+        match scan {
+            Scan::Ct => &self.ct.scanner,
+            Scan::Pet => &self.pet.scanner,
+            Scan::Mr => &self.mr.scanner,
         }
     }
 
@@ -362,6 +395,18 @@ impl Default for Drawing {
     /// On CT and PET, not on MR: there the CT's drawing is carried over.
     fn default() -> Self {
         Self { label: "GTV".into(), on: vec![Scan::Ct, Scan::Pet], minutes_later: 240, approval: "APPROVED".into() }
+    }
+}
+
+impl ScannerSettings {
+    /// A device of the synthetic manufacturer.
+    #[must_use]
+    pub fn new(model: &str, reconstruction: &str) -> Self {
+        Self {
+            manufacturer: "Synthetic Imaging".into(),
+            model: model.to_owned(),
+            reconstruction: reconstruction.to_owned(),
+        }
     }
 }
 
