@@ -29,3 +29,12 @@ pub enum SameFrame {
     /// The estimate is used.
     Refine,
 }
+
+/// Every setting of the stage.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// What is sought.
+    pub transform: TransformKind,
+    /// What a common Frame of Reference is taken for.
+    pub same_frame: SameFrame,
+}
