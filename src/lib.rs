@@ -15,6 +15,7 @@
 pub mod clock;
 pub mod error;
 pub mod finding;
+pub mod metrics;
 
 pub mod image;
 pub mod math;
@@ -34,6 +35,7 @@ pub mod case;
 pub mod pipeline;
 pub mod store;
 
+pub mod http;
 pub mod net;
 
 pub mod config;

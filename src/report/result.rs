@@ -198,6 +198,20 @@ pub enum DocumentKind {
     Pdf,
 }
 
+impl DocumentKind {
+    /// The published name, as in `destination.send`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sr => "sr",
+            Self::Seg => "seg",
+            Self::Reg => "reg",
+            Self::Picture => "picture",
+            Self::Pdf => "pdf",
+        }
+    }
+}
+
 /// An encoded DICOM object: a whole Part-10 file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {

@@ -1,5 +1,6 @@
 //! Case records: what became of each case. Each is a small file; the index holds them for listing.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -88,6 +89,12 @@ pub struct CaseRecord {
     pub spec: Option<CaseSpec>,
 }
 
+/// The states of all cases: what is asked often and should not read every record.
+#[derive(Debug, Default)]
+pub(super) struct CaseTable {
+    states: BTreeMap<CaseId, (CaseState, Timestamp)>,
+}
+
 impl Store {
     /// Writes a case record, durably.
     ///
@@ -97,10 +104,42 @@ impl Store {
         let name = checked_name("case", &record.id.0)?;
         let bytes = serde_json::to_vec(record).map_err(StoreError::damaged("a case record"))?;
         let _not_while_expiring = self.inner.gate.read().unwrap_or_else(PoisonError::into_inner);
-        let _one_at_a_time = lock(&self.inner.cases);
+        let mut table = lock(&self.inner.cases);
         self.inner.cases_generation.fetch_add(1, Ordering::Release);
         self.inner.disk.write_whole(&self.inner.layout.cases().join(format!("{name}.json")), &bytes)?;
-        index_case(&self.inner, record)
+        index_case(&self.inner, record)?;
+        table.states.insert(record.id.clone(), (record.state, record.updated_at));
+        Ok(())
+    }
+
+    /// How many cases are in each state, in the order of [`CaseState::ALL`]; cheap.
+    #[must_use]
+    pub fn case_counts(&self) -> [(CaseState, u64); CaseState::ALL.len()] {
+        let table = lock(&self.inner.cases);
+        CaseState::ALL
+            .map(|state| (state, table.states.values().filter(|(found, _)| *found == state).map(|_| 1_u64).sum()))
+    }
+
+    /// The cases that changed last, newest first, at most so many, of one state or of all; without specifications.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn recent_cases(&self, state: Option<CaseState>, n_max: usize) -> Result<Vec<CaseRecord>, StoreError> {
+        let mut newest: Vec<_> = lock(&self.inner.cases)
+            .states
+            .iter()
+            .filter(|(_, (found, _))| state.is_none_or(|state| state == *found))
+            .map(|(id, (_, updated_at))| (*updated_at, id.clone()))
+            .collect();
+        newest.sort_unstable_by(|a, b| b.cmp(a));
+        let index = self.index()?;
+        let mut records = Vec::new();
+        for (_, id) in newest.into_iter().take(n_max) {
+            if let Some(record) = index.case(&id)? {
+                records.push(parse(&record)?);
+            }
+        }
+        Ok(records)
     }
 
     /// One case with its specification.
@@ -150,10 +189,21 @@ fn index_case(inner: &Inner, record: &CaseRecord) -> Result<(), StoreError> {
     inner.index()?.put_case(&record.id, &bare, spec.as_deref())
 }
 
+/// Learns the states of all cases from an index that agrees with the files.
+pub(super) fn fill_table(inner: &Inner) -> Result<(), StoreError> {
+    let mut table = lock(&inner.cases);
+    inner.index()?.for_each_case(&mut |record| {
+        let record = parse(record)?;
+        table.states.insert(record.id, (record.state, record.updated_at));
+        Ok(())
+    })
+}
+
 /// Reads every case file into the index: how many, and how many could not be read.
 pub(super) fn reload(inner: &Inner) -> Result<(u64, u64), StoreError> {
-    let _one_at_a_time = lock(&inner.cases);
+    let mut table = lock(&inner.cases);
     inner.index()?.clear_cases()?;
+    table.states.clear();
     let (mut read, mut unreadable) = (0, 0);
     let entries = fs::read_dir(inner.layout.cases()).map_err(StoreError::io("listing the cases"))?;
     for entry in entries {
@@ -166,6 +216,7 @@ pub(super) fn reload(inner: &Inner) -> Result<(u64, u64), StoreError> {
         match parse(&bytes) {
             Ok(record) => {
                 index_case(inner, &record)?;
+                table.states.insert(record.id, (record.state, record.updated_at));
                 read += 1;
             }
             Err(_) => unreadable += 1,

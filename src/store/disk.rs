@@ -28,6 +28,18 @@ pub enum Durability {
     None,
 }
 
+impl Durability {
+    /// The published name, as in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::File => "file",
+            Self::None => "none",
+        }
+    }
+}
+
 /// Syncs, renames and makes directories at the durability that was asked for. Concurrent callers share directory syncs.
 #[derive(Debug)]
 pub(super) struct Disk {

@@ -109,7 +109,7 @@ struct Inner {
     instances: AtomicU64,
     bytes: AtomicU64,
     /// One writer of case files at a time, so that file and index agree.
-    cases: Mutex<()>,
+    cases: Mutex<cases::CaseTable>,
     /// Counts changes of case records: retention looks again when it moved.
     cases_generation: AtomicU64,
     /// Read by whoever adds an instance or changes a case, written by retention.

@@ -115,7 +115,7 @@ pub(super) fn open(settings: &StoreSettings) -> Result<(Store, OpenReport), Stor
         next_part: AtomicU64::new(0),
         instances: AtomicU64::new(0),
         bytes: AtomicU64::new(0),
-        cases: Mutex::new(()),
+        cases: Mutex::default(),
         cases_generation: AtomicU64::new(0),
         gate: RwLock::new(()),
         results: Mutex::new(()),
@@ -125,7 +125,10 @@ pub(super) fn open(settings: &StoreSettings) -> Result<(Store, OpenReport), Stor
     let stale_facts = inner.index()?.facts_version()?.as_deref() != Some(settings.facts_version.as_bytes());
     let mut compared = Compared::default();
     match (recovery, clean) {
-        (Recovery::Clean, Some(mark)) if !stale_facts => inner.set_totals(mark.totals),
+        (Recovery::Clean, Some(mark)) if !stale_facts => {
+            inner.set_totals(mark.totals);
+            cases::fill_table(&inner)?;
+        }
         (_, mark) => {
             let newer_than_second = match mark {
                 Some(_) if recovery == Recovery::Clean => None,

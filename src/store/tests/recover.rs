@@ -244,6 +244,25 @@ fn a_directory_of_a_newer_version_is_left_alone() {
 }
 
 #[test]
+fn cases_are_counted_and_listed_newest_first_also_after_a_clean_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(directory.path());
+    for (id, state, second) in [("a", CaseState::Done, 3), ("b", CaseState::Parked, 9), ("c", CaseState::Done, 5)] {
+        store.put_case(&CaseRecord { updated_at: at(second), ..case(id, state) }).unwrap();
+    }
+    for _ in 0..2 {
+        let of = |state, n_max| -> Vec<String> {
+            store.recent_cases(state, n_max).unwrap().into_iter().map(|record| record.id.0).collect()
+        };
+        assert_eq!(of(None, 2), ["b", "c"]);
+        assert_eq!(of(Some(CaseState::Done), 9), ["c", "a"]);
+        assert!(store.case_counts().contains(&(CaseState::Done, 2)));
+        drop(store);
+        store = open(directory.path()).0;
+    }
+}
+
+#[test]
 fn a_case_record_is_found_after_a_kill_and_an_unreadable_one_stops_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let (store, _) = open(directory.path());
@@ -259,5 +278,6 @@ fn a_case_record_is_found_after_a_kill_and_an_unreadable_one_stops_nothing() {
     assert_eq!(report.unreadable, 1);
     assert_eq!(again.cases().unwrap(), [case("c2", CaseState::Done)]);
     assert_eq!(again.cases_in(CaseState::Done).unwrap().len(), 1);
+    assert_eq!(again.case_counts().iter().map(|(_, n)| n).sum::<u64>(), 1);
     assert_eq!(n_files(&image.path().join("cases")), 2);
 }

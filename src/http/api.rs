@@ -1,0 +1,278 @@
+//! Cases as JSON. The same types serve `radiomicsd cases|case|retry`, which read what is written here.
+
+use axum::Json;
+use axum::extract::{ConnectInfo, Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::{Deserialize, Serialize};
+
+use super::limit::Peer;
+use super::{HttpState, access};
+use crate::case::CaseId;
+use crate::clock::Timestamp;
+use crate::finding::Finding;
+use crate::report::DocumentKind;
+use crate::store::{CaseRecord, CaseState, DeliveryState, OutboxEntry, Store, StoreError};
+
+/// Cases in one answer where the request says nothing.
+const CASES_DEFAULT: usize = 200;
+/// Cases in one answer at most.
+const CASES_MAX: usize = 10_000;
+
+/// `/api/cases?state=parked&limit=200`: the cases that changed last, newest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CaseList {
+    /// How many cases there are in all, by state.
+    pub counts: Vec<CaseCount>,
+    /// The cases.
+    pub cases: Vec<CaseView>,
+}
+
+/// Cases in one state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaseCount {
+    /// The state.
+    pub state: CaseState,
+    /// How many.
+    pub count: u64,
+}
+
+/// One case, without anything of its patient.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CaseView {
+    /// Its id.
+    pub id: CaseId,
+    /// Where it stands.
+    pub state: CaseState,
+    /// The protocol that took it; empty where none did.
+    pub protocol: String,
+    /// The revision that is being made or was made last.
+    pub revision: u32,
+    /// Why it is parked or failed.
+    pub reason: String,
+    /// Remarks on its data.
+    pub findings: Vec<Finding>,
+    /// Attempts at this revision.
+    pub attempts: u32,
+    /// When it is tried again.
+    pub next_attempt_at: Option<Timestamp>,
+    /// When its first instance came.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// Its series, as short hashes of their UIDs.
+    pub series: Vec<String>,
+}
+
+/// `/api/cases/ID`: one case with its inputs, results and deliveries.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CaseDetail {
+    /// The case.
+    #[serde(flatten)]
+    pub case: CaseView,
+    /// The series chosen for its roles.
+    pub inputs: Vec<InputView>,
+    /// Its complete revisions, oldest first.
+    pub results: Vec<ResultView>,
+    /// What was or is to be sent of its results.
+    pub deliveries: Vec<DeliveryView>,
+}
+
+/// One role's series.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputView {
+    /// The role.
+    pub role: String,
+    /// Short hash of the Series Instance UID.
+    pub series: String,
+    /// Its instances.
+    pub instances: usize,
+}
+
+/// One complete revision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResultView {
+    /// The revision.
+    pub revision: u32,
+    /// Its documents.
+    pub documents: Vec<DocumentView>,
+}
+
+/// One document of a revision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentView {
+    /// What it is.
+    pub kind: DocumentKind,
+    /// Its name in the case.
+    pub name: String,
+    /// Short hash of the SOP Instance UID.
+    pub instance: String,
+}
+
+/// One document on its way to one destination.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryView {
+    /// The case.
+    pub case: CaseId,
+    /// The revision.
+    pub revision: u32,
+    /// What it is.
+    pub kind: DocumentKind,
+    /// Short hash of the SOP Instance UID.
+    pub instance: String,
+    /// The destination's AE title.
+    pub destination: String,
+    /// Where it stands.
+    pub state: DeliveryState,
+    /// Failed attempts.
+    pub attempts: u32,
+    /// When it is tried, while it is pending.
+    pub next_attempt_at: Option<Timestamp>,
+    /// When the destination took it.
+    pub sent_at: Option<Timestamp>,
+    /// Why the last attempt failed.
+    pub reason: String,
+}
+
+/// What `POST …/retry` answers, and every error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// A sentence.
+    pub message: String,
+}
+
+/// What may be asked of the list.
+#[derive(Debug, Deserialize)]
+pub(super) struct ListQuery {
+    state: Option<CaseState>,
+    limit: Option<usize>,
+}
+
+impl From<CaseRecord> for CaseView {
+    fn from(record: CaseRecord) -> Self {
+        Self {
+            series: record.series.iter().map(crate::dicom::uid::Uid::short_hash).collect(),
+            id: record.id,
+            state: record.state,
+            protocol: record.protocol,
+            revision: record.revision,
+            reason: record.reason,
+            findings: record.findings,
+            attempts: record.attempts,
+            next_attempt_at: record.next_attempt_at,
+            created_at: record.created_at,
+            updated_at: record.updated_at,
+        }
+    }
+}
+
+impl From<OutboxEntry> for DeliveryView {
+    fn from(entry: OutboxEntry) -> Self {
+        Self {
+            instance: entry.id.sop_instance.short_hash(),
+            case: entry.id.case,
+            revision: entry.id.revision,
+            kind: entry.kind,
+            destination: entry.id.destination,
+            state: entry.state,
+            attempts: entry.attempts,
+            next_attempt_at: (entry.state == DeliveryState::Pending).then_some(entry.next_attempt_at),
+            sent_at: entry.sent_at,
+            reason: entry.reason,
+        }
+    }
+}
+
+/// The cases that changed last.
+pub(super) fn list(store: &Store, state: Option<CaseState>, n_max: usize) -> Result<CaseList, StoreError> {
+    Ok(CaseList {
+        counts: store.case_counts().into_iter().map(|(state, count)| CaseCount { state, count }).collect(),
+        cases: store.recent_cases(state, n_max)?.into_iter().map(CaseView::from).collect(),
+    })
+}
+
+fn detail(store: &Store, id: &CaseId) -> Result<Option<CaseDetail>, StoreError> {
+    let Some(mut record) = store.case(id)? else { return Ok(None) };
+    let spec = record.spec.take();
+    let inputs = spec.iter().flat_map(|spec| &spec.inputs).map(|input| InputView {
+        role: input.role.clone(),
+        series: input.series.short_hash(),
+        instances: input.instances.len(),
+    });
+    let mut results = Vec::new();
+    let mut deliveries = Vec::new();
+    for result in store.results(id)? {
+        let documents = result.documents.iter().map(|document| DocumentView {
+            kind: document.reference.kind,
+            name: document.reference.name.clone(),
+            instance: document.reference.sop_instance.short_hash(),
+        });
+        results.push(ResultView { revision: result.revision, documents: documents.collect() });
+        deliveries.extend(store.deliveries(id, result.revision)?.into_iter().map(DeliveryView::from));
+    }
+    Ok(Some(CaseDetail { inputs: inputs.collect(), case: CaseView::from(record), results, deliveries }))
+}
+
+pub(super) async fn cases(State(state): State<HttpState>, query: Query<ListQuery>) -> Response {
+    let n_max = query.limit.unwrap_or(CASES_DEFAULT).min(CASES_MAX);
+    let read = blocking(move || list(&state.store, query.state, n_max)).await;
+    read.map_or_else(IntoResponse::into_response, |list| Json(list).into_response())
+}
+
+pub(super) async fn case(State(state): State<HttpState>, Path(id): Path<String>) -> Response {
+    match blocking(move || detail(&state.store, &CaseId(id))).await {
+        Ok(Some(detail)) => Json(detail).into_response(),
+        Ok(None) => message(StatusCode::NOT_FOUND, "no such case"),
+        Err(failure) => failure,
+    }
+}
+
+pub(super) async fn retry(
+    State(state): State<HttpState>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    if let Err(refusal) = access::may_change(state.token.as_ref(), peer.0, &headers) {
+        let status = match refusal {
+            access::Refusal::Token => StatusCode::UNAUTHORIZED,
+            access::Refusal::Elsewhere | access::Refusal::CrossSite => StatusCode::FORBIDDEN,
+        };
+        return message(status, &refusal.to_string());
+    }
+    let (store, id) = (state.store.clone(), CaseId(id));
+    let asked = id.clone();
+    let record = match blocking(move || store.case(&asked)).await {
+        Ok(Some(record)) => record,
+        Ok(None) => return message(StatusCode::NOT_FOUND, "no such case"),
+        Err(failure) => return failure,
+    };
+    if record.state.is_open() {
+        return message(StatusCode::CONFLICT, &format!("the case is {} already", record.state.name()));
+    }
+    if state.retry.try_send(id).is_err() {
+        return message(StatusCode::SERVICE_UNAVAILABLE, "the daemon is busy or stops, try again");
+    }
+    // The button of the status page comes as a form and wants to see the page again.
+    let is_form = headers.get(header::CONTENT_TYPE).is_some_and(|value| value == "application/x-www-form-urlencoded");
+    if is_form { Redirect::to("/").into_response() } else { message(StatusCode::ACCEPTED, "the case is tried again") }
+}
+
+fn message(status: StatusCode, message: &str) -> Response {
+    (status, Json(Message { message: message.to_owned() })).into_response()
+}
+
+/// Asks the store on a thread that may wait for the disk.
+pub(super) async fn blocking<T: Send + 'static>(
+    ask: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, Response> {
+    match tokio::task::spawn_blocking(ask).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(StoreError::Name { .. })) => Err(message(StatusCode::NOT_FOUND, "no such case")),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "the store did not answer a request");
+            Err(message(StatusCode::INTERNAL_SERVER_ERROR, "the store cannot be read"))
+        }
+        Err(_) => Err(message(StatusCode::INTERNAL_SERVER_ERROR, "the request was given up")),
+    }
+}
