@@ -113,6 +113,11 @@ pub const UNCOMPRESSED: &[&str] = &[uids::IMPLICIT_VR_LITTLE_ENDIAN, uids::EXPLI
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dicom::{facts, write};
+    use crate::net::AeTitle;
+    use crate::net::receive::file_meta::file_meta;
+    use crate::net::receive::negotiate::{Context, Service};
+    use dicom_dictionary_std::tags;
 
     #[test]
     fn whatever_is_no_known_service_can_be_stored() {
@@ -152,6 +157,36 @@ mod tests {
         assert_eq!(sorted.len(), TRANSFER_SYNTAXES.len());
         for elsewhere in [uids::JPIP_REFERENCED, uids::JPIP_REFERENCED_DEFLATE, uids::JPIPHTJ2K_REFERENCED] {
             assert!(!TRANSFER_SYNTAXES.contains(&elsewhere));
+        }
+    }
+
+    /// Deflated, implicit and big endian data sets have tests of their own with real files.
+    #[test]
+    fn the_header_of_every_explicit_little_endian_syntax_can_be_read() {
+        let mut object = dicom_object::InMemDicomObject::new_empty();
+        for (tag, uid) in [
+            (tags::SOP_CLASS_UID, uids::CT_IMAGE_STORAGE),
+            (tags::SOP_INSTANCE_UID, "1.2.3"),
+            (tags::STUDY_INSTANCE_UID, "1.2.3.1"),
+            (tags::SERIES_INSTANCE_UID, "1.2.3.2"),
+        ] {
+            object.put_str(tag, dicom_core::VR::UI, uid);
+        }
+        let file = write::part10(&object, uids::EXPLICIT_VR_LITTLE_ENDIAN).unwrap();
+        let meta_bytes = u32::from_le_bytes(file[140..144].try_into().unwrap());
+        let data_set = &file[144 + usize::try_from(meta_bytes).unwrap()..];
+        let others = [uids::IMPLICIT_VR_LITTLE_ENDIAN, uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, "1.2.840.10008.1.2.2"];
+        for uid in TRANSFER_SYNTAXES.iter().filter(|uid| !others.contains(uid)) {
+            let context = Context {
+                service: Service::Storage,
+                abstract_syntax: Uid::parse(uids::CT_IMAGE_STORAGE).unwrap(),
+                transfer_syntax: Uid::parse(uid).unwrap(),
+            };
+            let sender = AeTitle::parse("CT1").unwrap();
+            let meta = file_meta(&context, &context.abstract_syntax, &Uid::parse("1.2.3").unwrap(), &sender);
+            let facts = facts::from_bytes(&[meta.as_slice(), data_set].concat(), &[]).unwrap();
+            assert_eq!(facts.transfer_syntax.as_str(), *uid);
+            assert_eq!(facts.series.as_str(), "1.2.3.2");
         }
     }
 }

@@ -11,7 +11,7 @@
 
 mod admission;
 mod association;
-mod file_meta;
+pub(super) mod file_meta;
 pub mod negotiate;
 mod node;
 mod store_scp;
