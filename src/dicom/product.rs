@@ -11,6 +11,9 @@ pub const MANUFACTURER: &str = "radiomicsd project";
 /// Manufacturer's Model Name (0008,1090) of every object that this product makes.
 pub const MODEL: &str = "radiomicsd";
 
+/// Software Versions (0018,1020) of every object that this product makes.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// Whether the equipment of this object is this product (PS3.3 C.7.5.1).
 ///
 /// Both attributes must agree: a vendor that resells the program under its own name is not this product.

@@ -1,5 +1,91 @@
 //! From results to documents: SR, SEG, `report.json`, `features.csv`. The one bridge back from images to DICOM.
+//!
+//! Documents are functions of a [`CaseResult`] and nothing else: the same result gives the same bytes. Each document is
+//! checked by [`verify`] before it is handed out; one that breaks a rule of the standard is an error, never sent.
 
+mod csv;
+mod error;
+mod evaluate;
+mod header;
+mod identity;
+mod json;
+mod measure;
+mod regions;
 mod result;
+mod seg;
+mod sr;
+pub mod verify;
 
+pub use csv::features_csv;
+pub use error::ReportError;
+pub use json::report_json;
 pub use result::*;
+
+use dicom_dictionary_std::uids;
+use dicom_object::InMemDicomObject;
+use sha2::{Digest, Sha256};
+
+use crate::dicom::uid::Uid;
+use crate::dicom::write::{WriteError, part10};
+
+/// The documents of a result: a SEG for each role with measured regions, then the measurements report.
+///
+/// # Errors
+/// When the result contradicts itself (a group without images or lesion, a region on another grid), a value cannot be
+/// encoded, or a document does not pass [`verify`].
+pub fn documents(case: &CaseResult) -> Result<Vec<Document>, ReportError> {
+    let reference = case.images.iter().find(|image| image.role == case.reference_role);
+    let reference = reference.ok_or_else(|| ReportError::NoReference(case.reference_role.clone()))?;
+    let roles = regions::role_regions(case)?;
+    let segmentations = roles.iter().enumerate().map(|(index, role)| seg::segmentation(case, role, index + 1));
+    let segmentations = segmentations.collect::<Result<Vec<_>, _>>()?;
+    let report = sr::report(case, reference, &roles, &segmentations)?;
+    let mut documents = Vec::with_capacity(segmentations.len() + 1);
+    for (role, segmentation) in roles.iter().zip(&segmentations) {
+        let place = (role.image.study.clone(), segmentation.series.clone(), segmentation.sop_instance.clone());
+        documents.push(document(DocumentKind::Seg, &segmentation.name, place, &segmentation.object)?);
+    }
+    let place = (reference.study.clone(), report.series, report.sop_instance);
+    documents.push(document(DocumentKind::Sr, sr::NAME, place, &report.object)?);
+    Ok(documents)
+}
+
+/// Encodes and checks one document.
+fn document(
+    kind: DocumentKind,
+    name: &str,
+    (study, series, sop_instance): (Uid, Uid, Uid),
+    object: &InMemDicomObject,
+) -> Result<Document, ReportError> {
+    let class = object.get(dicom_dictionary_std::tags::SOP_CLASS_UID).and_then(|element| element.to_str().ok());
+    let sop_class = class.and_then(|uid| Uid::parse(&uid).ok()).ok_or(WriteError::Missing("SOP Class UID"))?;
+    let bytes = part10(object, uids::EXPLICIT_VR_LITTLE_ENDIAN)?;
+    let violations = verify::verify(&bytes);
+    if !violations.is_empty() {
+        return Err(ReportError::Violations { document: name.to_owned(), violations });
+    }
+    let transfer_syntax = standard_uid(uids::EXPLICIT_VR_LITTLE_ENDIAN)?;
+    Ok(Document { kind, name: name.to_owned(), study, series, sop_class, sop_instance, transfer_syntax, bytes })
+}
+
+/// A UID of the standard as our type.
+fn standard_uid(uid: &'static str) -> Result<Uid, WriteError> {
+    Uid::parse(uid).map_err(|error| WriteError::Library(error.to_string()))
+}
+
+/// The name of a document about one role, fit for a file name; two roles never share one.
+fn document_name(kind: &str, role: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if role.chars().all(plain) {
+        return format!("{kind}-{role}");
+    }
+    let clean: String = role.chars().map(|c| if plain(c) { c } else { '_' }).collect();
+    let digest = Sha256::digest(role.as_bytes());
+    let hash: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("{kind}-{clean}-{hash}")
+}
+
+/// What the site's wall clock adds to UTC; UTC itself where that cannot be.
+fn utc_offset(case: &CaseResult) -> jiff::tz::Offset {
+    jiff::tz::Offset::from_seconds(case.utc_offset_s).unwrap_or(jiff::tz::Offset::UTC)
+}

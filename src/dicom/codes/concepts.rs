@@ -24,12 +24,17 @@ pub const DEVICE_OBSERVER_MANUFACTURER: Coded = Coded::of("DCM", "121014", "Devi
 pub const DEVICE_OBSERVER_MODEL: Coded = Coded::of("DCM", "121015", "Device Observer Model Name");
 /// (121016, DCM, "Device Observer Serial Number").
 pub const DEVICE_OBSERVER_SERIAL_NUMBER: Coded = Coded::of("DCM", "121016", "Device Observer Serial Number");
+/// (121017, DCM, "Device Observer Physical Location During Observation").
+pub const DEVICE_OBSERVER_LOCATION: Coded =
+    Coded::of("DCM", "121017", "Device Observer Physical Location During Observation");
 /// (121058, DCM, "Procedure reported").
 pub const PROCEDURE_REPORTED: Coded = Coded::of("DCM", "121058", "Procedure reported");
 /// (363679005, SCT, "Imaging procedure").
 pub const IMAGING_PROCEDURE: Coded = Coded::of("SCT", "363679005", "Imaging procedure");
 /// (126010, DCM, "Imaging Measurements").
 pub const IMAGING_MEASUREMENTS: Coded = Coded::of("DCM", "126010", "Imaging Measurements");
+/// (126011, DCM, "Derived Imaging Measurements").
+pub const DERIVED_IMAGING_MEASUREMENTS: Coded = Coded::of("DCM", "126011", "Derived Imaging Measurements");
 /// (C0034375, UMLS, "Qualitative Evaluations").
 pub const QUALITATIVE_EVALUATIONS: Coded = Coded::of("UMLS", "C0034375", "Qualitative Evaluations");
 /// (121106, DCM, "Comment").
@@ -102,6 +107,8 @@ pub const DERIVATION: Coded = Coded::of("DCM", "121401", "Derivation");
 pub const QUALITY_ASSESSMENT: Coded = Coded::of("DCM", "111050", "Quality Assessment");
 /// (121191, DCM, "Referenced Segment").
 pub const REFERENCED_SEGMENT: Coded = Coded::of("DCM", "121191", "Referenced Segment");
+/// (121112, DCM, "Source of Measurement").
+pub const SOURCE_OF_MEASUREMENT: Coded = Coded::of("DCM", "121112", "Source of Measurement");
 /// (121232, DCM, "Source Series for Segmentation").
 pub const SOURCE_SERIES_FOR_SEGMENTATION: Coded = Coded::of("DCM", "121232", "Source Series for Segmentation");
 /// (126030, DCM, "Sum of segmented voxel method for volume").
@@ -123,6 +130,8 @@ pub const SUV_LBM_JANMA: Coded = Coded::of("DCM", "126405", "SUVlbm(Janma)");
 pub const SUV_BSA: Coded = Coded::of("DCM", "126403", "SUVbsa");
 /// (126404, DCM, "SUVibw").
 pub const SUV_IBW: Coded = Coded::of("DCM", "126404", "SUVibw");
+/// (110852, DCM, "MR signal intensity").
+pub const MR_SIGNAL_INTENSITY: Coded = Coded::of("DCM", "110852", "MR signal intensity");
 /// (373098007, SCT, "Mean").
 pub const MEAN: Coded = Coded::of("SCT", "373098007", "Mean");
 /// (373099004, SCT, "Median").

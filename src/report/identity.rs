@@ -1,0 +1,64 @@
+//! The identifiers of a result's documents: derived from the input, so that a repeated job makes the same ones.
+//!
+//! Everything that decides a document's content is a part of its instance UID: installation, case, revision, settings and
+//! numerics version (both in `settings_hash`), inputs, program version, and which document it is. Two contents never share
+//! a UID.
+
+use super::{CaseResult, Lesion, Space};
+use crate::dicom::product;
+use crate::dicom::uid::Uid;
+
+/// The SOP Instance UID of the document of that name.
+pub(super) fn instance(case: &CaseResult, document: &str) -> Uid {
+    let revision = case.revision.to_string();
+    Uid::derived(&[
+        "instance",
+        &case.installation,
+        &case.case_id,
+        &revision,
+        document,
+        &case.settings_hash,
+        &case.inputs_digest,
+        product::VERSION,
+    ])
+}
+
+/// The Series Instance UID for documents of one kind: all revisions of a case go into one series, as long as the program
+/// is the same (the equipment of a series is one).
+pub(super) fn series(case: &CaseResult, documents: &str) -> Uid {
+    Uid::derived(&["series", &case.installation, &case.case_id, documents, product::VERSION])
+}
+
+/// A UID inside a document, such as its dimension organization.
+pub(super) fn within(case: &CaseResult, document: &str, what: &str) -> Uid {
+    Uid::derived(&["within", instance(case, document).as_str(), what])
+}
+
+/// What was done to the values of a group beyond measuring them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// Nothing.
+    Raw,
+    /// ComBat.
+    Harmonised,
+}
+
+/// The tracking UID of a lesion under one kind of measurement: the same in every revision, different for every group.
+pub(super) fn tracking(case: &CaseResult, lesion: &Lesion, role: &str, space: Space, state: State) -> Uid {
+    let number = lesion.number.to_string();
+    let names = lesion.names.join("\\");
+    let space = match space {
+        Space::Native => "native",
+        Space::Aligned => "aligned",
+    };
+    let state = match state {
+        State::Raw => "raw",
+        State::Harmonised => "harmonised",
+    };
+    Uid::derived(&["tracking", &case.installation, &case.case_id, &number, &names, role, space, state])
+}
+
+/// This installation as an observer.
+pub(super) fn device(case: &CaseResult) -> Uid {
+    Uid::derived(&["device", &case.installation])
+}

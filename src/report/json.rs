@@ -1,0 +1,93 @@
+//! `report.json`: everything about one result for machines, with the diagnostics of each block.
+
+use serde_json::{Value, json};
+
+use super::csv::space_name;
+use super::{CaseResult, Code, ImageSeries, Lesion, Measured, MeasurementGroup, evaluate, header};
+use crate::dicom::product;
+use crate::finding::Finding;
+
+/// The result as one JSON document.
+#[must_use]
+pub fn report_json(case: &CaseResult) -> Value {
+    json!({
+        "case": case.case_id,
+        "revision": case.revision,
+        "protocol": case.protocol,
+        "reference": case.reference_role,
+        "created_at": case.created_at.to_string(),
+        "program": { "name": product::MODEL, "version": product::VERSION },
+        "intended_use": evaluate::RESEARCH_USE,
+        "settings": case.settings,
+        "settings_sha256": case.settings_hash,
+        "inputs_sha256": case.inputs_digest,
+        "series": case.images.iter().map(series).collect::<Vec<_>>(),
+        "lesions": case.lesions.iter().map(lesion).collect::<Vec<_>>(),
+        "blocks": case.groups.iter().map(block).collect::<Vec<_>>(),
+        "findings": all_findings(case),
+        "notes": case.notes,
+        "timings": case.timings,
+    })
+}
+
+/// The findings of the result and those that its documents make.
+fn all_findings(case: &CaseResult) -> Vec<Finding> {
+    let mut findings = case.findings.clone();
+    for image in &case.images {
+        let made = header::put_patient_and_study(&mut dicom_object::InMemDicomObject::new_empty(), image);
+        findings.extend(made.into_iter().filter(|finding| !case.findings.contains(finding)));
+    }
+    findings
+}
+
+fn series(image: &ImageSeries) -> Value {
+    json!({
+        "role": image.role,
+        "modality": image.modality,
+        "study": image.study,
+        "series": image.series,
+        "frame_of_reference": image.frame_of_reference,
+        "n_instances": image.slices.len(),
+        "geometry": image.geometry,
+    })
+}
+
+fn lesion(lesion: &Lesion) -> Value {
+    let code = |code: &Option<Code>| json!(code);
+    json!({
+        "number": lesion.number,
+        "names": lesion.names,
+        "finding": code(&lesion.finding),
+        "site": code(&lesion.site),
+        "laterality": code(&lesion.laterality),
+    })
+}
+
+fn block(group: &MeasurementGroup) -> Value {
+    json!({
+        "lesion": group.lesion,
+        "role": group.role,
+        "space": space_name(group.space),
+        "drawn_on": group.drawn_on,
+        "roi_voxels": group.mask.count(),
+        "diagnostics": group.diagnostics,
+        "parameters": group.parameters,
+        "features": group.values.iter().map(feature).collect::<Vec<_>>(),
+    })
+}
+
+fn feature(measured: &Measured) -> Value {
+    json!({
+        "family": measured.family,
+        "tag": measured.tag,
+        "name": measured.name,
+        "ibsi_id": measured.ibsi_id,
+        "filter": measured.filter,
+        "aggregation": measured.aggregation,
+        "discretisation": measured.discretisation,
+        "value": measured.value,
+        "unit": measured.unit,
+        "misregistration_error": measured.misregistration_error,
+        "harmonised_value": measured.harmonised_value,
+    })
+}

@@ -1,0 +1,269 @@
+//! The measurements report: TID 1500 with one TID 1411 group per lesion, role, space and state of its values.
+
+use std::collections::BTreeSet;
+
+use dicom_dictionary_std::{tags, uids};
+use dicom_object::InMemDicomObject;
+use serde_json::json;
+
+use super::header::{self, Own};
+use super::identity::{self, State};
+use super::regions::RoleRegions;
+use super::seg::{Segmentation, tracking_identifier};
+use super::{CaseResult, Code, DocumentKind, ImageSeries, Lesion, MeasurementGroup, ReportError, Space};
+use super::{evaluate, measure};
+use crate::dicom::attributes;
+use crate::dicom::codes::{Coded, concepts as c, scheme_item};
+use crate::dicom::product;
+use crate::dicom::sr::tid1001::DeviceObserver;
+use crate::dicom::sr::tid1411::{VolumetricGroup, volumetric_group};
+use crate::dicom::sr::tid1419::Site;
+use crate::dicom::sr::tid1500::{MeasurementReport, measurement_report};
+use crate::dicom::sr::tid1600::LibraryGroup;
+use crate::dicom::sr::tid4019::AlgorithmIdentification;
+use crate::dicom::sr::{Content, Evidence, ImageReference, Item, put_content};
+use crate::dicom::uid::Uid;
+use crate::dicom::write::{plain_text, put_empty, put_items, put_text};
+use crate::finding::Finding;
+
+/// One SR, not yet encoded.
+pub(super) struct Report {
+    pub(super) object: InMemDicomObject,
+    pub(super) series: Uid,
+    pub(super) sop_instance: Uid,
+}
+
+/// The name of the measurements report among a case's documents.
+pub(super) const NAME: &str = "sr";
+
+/// Builds the measurements report over the segmentations of the same result.
+///
+/// # Errors
+/// When a group has no segment, or a number is not finite.
+pub(super) fn report(
+    case: &CaseResult,
+    reference: &ImageSeries,
+    roles: &[RoleRegions],
+    segmentations: &[Segmentation],
+) -> Result<Report, ReportError> {
+    let (series, sop_instance) = (identity::series(case, NAME), identity::instance(case, NAME));
+    let mut object = InMemDicomObject::new_empty();
+    header::put_own(
+        &mut object,
+        case,
+        &Own {
+            sop_class: uids::COMPREHENSIVE3_DSR_STORAGE,
+            sop_instance: &sop_instance,
+            series: &series,
+            modality: "SR",
+            series_number: 9100,
+            series_description: "Radiomics measurements (research use)".to_owned(),
+        },
+    );
+    let mut findings = case.findings.clone();
+    findings.extend(header::put_patient_and_study(&mut object, reference));
+    findings.extend(segmentations.iter().flat_map(|seg| seg.findings.iter().cloned()));
+    let mut seen = std::collections::HashSet::new();
+    findings.retain(|finding| seen.insert(format!("{finding}")));
+    header::put_scanners(&mut object, &case.images);
+    put_document(&mut object, case, &findings);
+    let content = content(case, roles, segmentations, &findings)?;
+    put_content(&mut object, &content)?;
+    let schemes: BTreeSet<&str> = content.walk().flat_map(schemes_of).collect();
+    let schemes = schemes.into_iter().map(scheme_item).collect();
+    put_items(&mut object, tags::CODING_SCHEME_IDENTIFICATION_SEQUENCE, schemes);
+    evidence(case, roles, segmentations).put(&mut object, &reference.study);
+    Ok(Report { object, series, sop_instance })
+}
+
+/// Every coding scheme that an item uses.
+fn schemes_of(item: &Item) -> Vec<&str> {
+    let mut schemes = vec![item.concept.scheme.as_ref()];
+    match &item.content {
+        Content::Code(code) => schemes.push(code.scheme.as_ref()),
+        Content::Num(number) => schemes.push(number.unit.scheme.as_ref()),
+        _ => {}
+    }
+    schemes
+}
+
+/// PS3.3 C.17.1, C.17.2: what the document is, how complete, what it replaces.
+fn put_document(object: &mut InMemDicomObject, case: &CaseResult, findings: &[Finding]) {
+    put_empty(object, tags::REFERENCED_PERFORMED_PROCEDURE_STEP_SEQUENCE);
+    put_empty(object, tags::PERFORMED_PROCEDURE_CODE_SEQUENCE);
+    put_text(object, tags::PRELIMINARY_FLAG, "PRELIMINARY");
+    put_text(object, tags::VERIFICATION_FLAG, "UNVERIFIED");
+    match evaluate::incomplete(findings) {
+        None => put_text(object, tags::COMPLETION_FLAG, "COMPLETE"),
+        Some(reason) => {
+            put_text(object, tags::COMPLETION_FLAG, "PARTIAL");
+            put_text(object, tags::COMPLETION_FLAG_DESCRIPTION, plain_text(&reason, 64));
+        }
+    }
+    let mut predecessors = Evidence::default();
+    let previous = case.previous.iter().filter(|document| document.kind == DocumentKind::Sr && document.name == NAME);
+    let mut any = false;
+    for document in previous {
+        predecessors.add(&document.study, &document.series, &document.sop_class, &document.sop_instance);
+        any = true;
+    }
+    if any {
+        predecessors.put_all(object, tags::PREDECESSOR_DOCUMENTS_SEQUENCE);
+    }
+}
+
+fn content(
+    case: &CaseResult,
+    roles: &[RoleRegions],
+    segmentations: &[Segmentation],
+    findings: &[Finding],
+) -> Result<Item, ReportError> {
+    let mut groups = Vec::new();
+    for space in [Space::Native, Space::Aligned] {
+        for state in [State::Raw, State::Harmonised] {
+            for group in case.groups.iter().filter(|group| group.space == space) {
+                groups.extend(group_item(case, group, state, (roles, segmentations), findings)?);
+            }
+        }
+    }
+    Ok(measurement_report(MeasurementReport {
+        observer: observer(case),
+        library: case.images.iter().map(library_group).collect(),
+        groups,
+        evaluations: evaluate::evaluations(case, findings),
+    }))
+}
+
+/// This installation (TID 1004).
+pub(super) fn observer(case: &CaseResult) -> DeviceObserver {
+    DeviceObserver {
+        uid: identity::device(case),
+        name: "RADIOMICSD".to_owned(),
+        manufacturer: product::MANUFACTURER.to_owned(),
+        model: product::MODEL.to_owned(),
+        serial_number: header::serial_number(case),
+    }
+}
+
+/// One group in one state; none where the state has no values (nothing harmonised).
+fn group_item(
+    case: &CaseResult,
+    group: &MeasurementGroup,
+    state: State,
+    (roles, segmentations): (&[RoleRegions], &[Segmentation]),
+    findings: &[Finding],
+) -> Result<Option<Item>, ReportError> {
+    let measurements = measure::measurements(group, state);
+    if measurements.is_empty() {
+        return Ok(None);
+    }
+    let found = roles.iter().zip(segmentations).find(|(role, _)| role.image.role == group.role);
+    let (role, segmentation) = found.ok_or_else(|| ReportError::NoImages(group.role.clone()))?;
+    let lesion = case.lesions.iter().find(|lesion| lesion.number == group.lesion);
+    let lesion = lesion.ok_or(ReportError::NoLesion(group.lesion))?;
+    let segment = role.segment_number(group.lesion).ok_or(ReportError::NoLesion(group.lesion))?;
+    let (suffix, method) = match (group.space, state) {
+        (Space::Native, State::Raw) => ("", None),
+        (Space::Aligned, State::Raw) => (" aligned", Some(c::ALIGNED_METHOD)),
+        (Space::Native, State::Harmonised) => (" ComBat-harmonised", Some(c::COMBAT_METHOD)),
+        (Space::Aligned, State::Harmonised) => (" aligned ComBat-harmonised", Some(c::COMBAT_METHOD)),
+    };
+    Ok(Some(volumetric_group(VolumetricGroup {
+        tracking_identifier: format!("{}{suffix}", tracking_identifier(lesion.number, &group.role)),
+        tracking_uid: identity::tracking(case, lesion, &group.role, group.space, state),
+        finding: lesion.finding.as_ref().map(coded),
+        method,
+        site: site(lesion),
+        algorithm: algorithm(case, group, state),
+        measurements,
+        quality: Some(evaluate::quality(group, findings)),
+        segment: ImageReference {
+            sop_class: super::standard_uid(uids::SEGMENTATION_STORAGE)?,
+            sop_instance: segmentation.sop_instance.clone(),
+            segments: vec![segment],
+        },
+        source_series: role.image.series.clone(),
+    })))
+}
+
+/// Where the lesion is, as its codes say; nothing where there are none.
+fn site(lesion: &Lesion) -> Option<Site> {
+    let site = lesion.site.as_ref()?;
+    Some(Site { site: coded(site), laterality: lesion.laterality.as_ref().map(coded) })
+}
+
+fn coded(code: &Code) -> Coded {
+    Coded::new(&code.value, &code.scheme, &code.meaning)
+}
+
+/// TID 4019: everything about the chain in one line of JSON first (some readers keep only the first parameter), then the
+/// block's own settings line by line.
+fn algorithm(case: &CaseResult, group: &MeasurementGroup, state: State) -> AlgorithmIdentification {
+    let chain = json!({
+        "protocol": case.protocol,
+        "revision": case.revision,
+        "role": group.role,
+        "space": group.space,
+        "roi": { "drawn_on": group.drawn_on.role, "name": group.drawn_on.name, "automatic": group.drawn_on.automatic },
+        "settings_sha256": case.settings_hash,
+        "inputs_sha256": case.inputs_digest,
+        "settings": case.settings,
+    });
+    let mut parameters = vec![chain.to_string()];
+    parameters.extend(group.parameters.iter().filter(|line| !line.is_empty()).cloned());
+    let name = match state {
+        State::Raw => product::MODEL.to_owned(),
+        State::Harmonised => format!("{} ComBat", product::MODEL),
+    };
+    AlgorithmIdentification { name, version: product::VERSION.to_owned(), parameters }
+}
+
+/// TID 1600: one series.
+pub(super) fn library_group(image: &ImageSeries) -> LibraryGroup {
+    let header = &image.header;
+    let modality = match image.modality.as_str() {
+        "CT" => c::CT,
+        "PT" => c::PT,
+        "MR" => c::MR,
+        other => Coded::new(other, "DCM", other),
+    };
+    let region = attributes::first_item(header, tags::ANATOMIC_REGION_SEQUENCE);
+    let date = attributes::text(header, tags::STUDY_DATE);
+    let time = attributes::text(header, tags::STUDY_TIME);
+    let radiopharmaceutical = attributes::first_item(header, tags::RADIOPHARMACEUTICAL_INFORMATION_SEQUENCE);
+    let dose = radiopharmaceutical.and_then(|item| attributes::number(item, tags::RADIONUCLIDE_TOTAL_DOSE).ok()?);
+    let mut seen = std::collections::HashSet::new();
+    let slices = image.slices.iter().filter(|(_, instance)| seen.insert(instance));
+    LibraryGroup {
+        modality,
+        target_region: region.and_then(crate::dicom::codes::read_code_item),
+        study_date: header::legal_date(&date).map(ToOwned::to_owned),
+        study_time: header::legal_time(&time).map(ToOwned::to_owned),
+        frame_of_reference: image.frame_of_reference.clone(),
+        size_pixels: [image.geometry.size[1], image.geometry.size[0]],
+        spacing_mm: image.geometry.spacing_mm,
+        total_dose_bq: dose.filter(|dose| image.modality == "PT" && dose.is_finite() && *dose > 0.0),
+        images: slices.map(|(class, instance)| ImageReference::whole(class.clone(), instance.clone())).collect(),
+    }
+}
+
+/// Everything that the report refers to: images, segmentations, and the objects that the regions were drawn in.
+fn evidence(case: &CaseResult, roles: &[RoleRegions], segmentations: &[Segmentation]) -> Evidence {
+    let mut evidence = Evidence::default();
+    for image in &case.images {
+        for (class, instance) in &image.slices {
+            evidence.add(&image.study, &image.series, class, instance);
+        }
+    }
+    if let Ok(class) = super::standard_uid(uids::SEGMENTATION_STORAGE) {
+        for (role, segmentation) in roles.iter().zip(segmentations) {
+            evidence.add(&role.image.study, &segmentation.series, &class, &segmentation.sop_instance);
+        }
+    }
+    for origin in case.groups.iter().map(|group| &group.drawn_on) {
+        if let (Some((class, instance)), Some((study, series))) = (&origin.object, &origin.object_series) {
+            evidence.add(study, series, class, instance);
+        }
+    }
+    evidence
+}

@@ -1,0 +1,367 @@
+//! What is in the documents.
+
+use dicom_dictionary_std::tags;
+use dicom_object::{DefaultDicomObject, OpenFileOptions};
+use radiomicsd::dicom::codes::concepts as c;
+use radiomicsd::dicom::sr::{Content, Item, read_content};
+use radiomicsd::finding::FindingKind;
+use radiomicsd::report::{CaseResult, Document, DocumentKind, Space, documents, features_csv, report_json};
+
+use super::cases::{Plan, case, uid};
+
+fn open(document: &Document) -> DefaultDicomObject {
+    OpenFileOptions::new().from_reader(&document.bytes[..]).unwrap()
+}
+
+fn sr(documents: &[Document]) -> DefaultDicomObject {
+    open(documents.iter().find(|document| document.kind == DocumentKind::Sr).unwrap())
+}
+
+fn text(object: &DefaultDicomObject, tag: dicom_core::Tag) -> String {
+    object.element(tag).unwrap().to_str().unwrap().into_owned()
+}
+
+fn groups(root: &Item) -> Vec<Item> {
+    root.child(&c::IMAGING_MEASUREMENTS).unwrap().children.clone()
+}
+
+fn group_name(group: &Item) -> &str {
+    match &group.child(&c::TRACKING_IDENTIFIER).unwrap().content {
+        Content::Text(text) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn numbers(item: &Item) -> Vec<f64> {
+    let number = |item: &Item| if let Content::Num(number) = &item.content { Some(number.value) } else { None };
+    item.children.iter().filter_map(number).collect()
+}
+
+#[test]
+fn a_repeated_job_makes_the_same_bytes_and_a_revision_others() {
+    let first = case(&Plan::default());
+    let again = case(&Plan::default());
+    assert_eq!(documents(&first).unwrap(), documents(&again).unwrap());
+    for change in [
+        |case: &mut CaseResult| case.revision = 2,
+        |case: &mut CaseResult| case.inputs_digest = "2".repeat(64),
+        |case: &mut CaseResult| case.settings_hash = "3".repeat(64),
+        |case: &mut CaseResult| case.installation = "another".into(),
+        |case: &mut CaseResult| case.case_id = "case-2".into(),
+    ] {
+        let mut changed = case(&Plan::default());
+        change(&mut changed);
+        for (a, b) in documents(&first).unwrap().iter().zip(documents(&changed).unwrap()) {
+            assert_ne!(a.sop_instance, b.sop_instance);
+        }
+    }
+}
+
+#[test]
+fn segmentations_come_before_the_report_that_refers_to_them() {
+    let documents = documents(&case(&Plan::default())).unwrap();
+    let names: Vec<_> = documents.iter().map(|document| document.name.as_str()).collect();
+    assert_eq!(names, ["seg-CT", "seg-PT", "seg-MR_T1", "sr"]);
+    let root = read_content(&sr(&documents)).unwrap();
+    for group in groups(&root) {
+        let Content::Image(segment) = &group.child(&c::REFERENCED_SEGMENT).unwrap().content else { panic!() };
+        let role = group_name(&group).split(' ').nth(2).unwrap();
+        let seg = documents.iter().find(|document| document.name == format!("seg-{role}")).unwrap();
+        assert_eq!(segment.sop_instance, seg.sop_instance);
+    }
+}
+
+#[test]
+fn every_value_is_in_the_report_to_the_last_bit() {
+    let case = case(&Plan::default());
+    let root = read_content(&sr(&documents(&case).unwrap())).unwrap();
+    let raw: Vec<_> = groups(&root).into_iter().filter(|group| !group_name(group).contains("ComBat")).collect();
+    let ordered = [Space::Native, Space::Aligned];
+    let expected = ordered.iter().flat_map(|space| case.groups.iter().filter(move |group| group.space == *space));
+    let expected: Vec<_> = expected.collect();
+    assert_eq!(raw.len(), expected.len());
+    for (found, expected) in raw.iter().zip(expected) {
+        let values = expected.values.iter().flat_map(|v| [Some(v.value), v.misregistration_error]).flatten();
+        let values: Vec<u64> = values.map(f64::to_bits).collect();
+        assert_eq!(numbers(found).into_iter().map(f64::to_bits).collect::<Vec<_>>(), values);
+    }
+}
+
+#[test]
+fn harmonised_values_stand_in_groups_of_their_own_with_their_own_tracking() {
+    let root = read_content(&sr(&documents(&case(&Plan::default())).unwrap())).unwrap();
+    let groups = groups(&root);
+    let harmonised: Vec<_> = groups.iter().filter(|group| group_name(group).contains("ComBat")).collect();
+    assert_eq!(harmonised.len(), 12);
+    assert!(harmonised.iter().all(|group| numbers(group).len() >= 2));
+    let mut tracking: Vec<_> = groups.iter().map(|group| format!("{:?}", group.child(&c::TRACKING_UID))).collect();
+    tracking.sort_unstable();
+    tracking.dedup();
+    assert_eq!(tracking.len(), groups.len());
+}
+
+#[test]
+fn site_and_laterality_are_absent_where_nobody_gave_them() {
+    let root = read_content(&sr(&documents(&case(&Plan::default())).unwrap())).unwrap();
+    for group in groups(&root) {
+        let known = group_name(&group).starts_with("Lesion 1");
+        let site = group.child(&c::FINDING_SITE);
+        assert_eq!(site.is_some(), known);
+        assert_eq!(site.is_some_and(|site| site.child(&c::LATERALITY).is_some()), known);
+        assert_eq!(group.child(&c::FINDING).is_some(), known);
+    }
+}
+
+#[test]
+fn a_mean_of_hounsfield_units_is_an_attenuation_and_a_filtered_mean_is_not() {
+    let root = read_content(&sr(&documents(&case(&Plan::default())).unwrap())).unwrap();
+    let groups = groups(&root);
+    let has = |name: &str, concept: &radiomicsd::dicom::codes::Coded| {
+        let group = groups.iter().find(|group| group_name(group) == name).unwrap();
+        group.children.iter().filter(|item| item.concept.is(concept)).count()
+    };
+    assert_eq!(has("Lesion 1 CT", &c::ATTENUATION_COEFFICIENT), 4);
+    assert_eq!(has("Lesion 1 PT", &c::SUV_BW), 4);
+    assert_eq!(has("Lesion 1 MR_T1", &c::MR_SIGNAL_INTENSITY), 4);
+    let group = groups.iter().find(|group| group_name(group) == "Lesion 1 CT").unwrap();
+    let filtered: Vec<_> = group.children.iter().filter(|item| item.child(&c::FILTER).is_some()).collect();
+    assert!(filtered.iter().any(|item| item.concept.value == "Q4LE" && item.concept.scheme == "IBSI"));
+}
+
+#[test]
+fn values_that_share_their_codes_are_told_apart_in_words() {
+    let root = read_content(&sr(&documents(&case(&Plan::default())).unwrap())).unwrap();
+    let group = groups(&root).into_iter().find(|group| group_name(group) == "Lesion 1 CT").unwrap();
+    let words = |id: &str| {
+        let items = group.children.iter().filter(|item| item.concept.value == id);
+        items.map(|item| item.child(&c::EQUIVALENT_MEANING).map(|item| item.content.clone())).collect::<Vec<_>>()
+    };
+    let texts = [Some(Content::Text("ivh_v10".into())), Some(Content::Text("ivh_v90".into()))];
+    assert_eq!(words("BC2M"), texts);
+    assert_eq!(words("RNU0"), [None]);
+}
+
+#[test]
+fn the_first_algorithm_parameter_is_one_line_of_json_about_the_whole_chain() {
+    let case = case(&Plan::default());
+    let root = read_content(&sr(&documents(&case).unwrap())).unwrap();
+    for group in groups(&root) {
+        let Content::Text(line) = &group.child(&c::ALGORITHM_PARAMETERS).unwrap().content else { panic!() };
+        let chain: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(!line.contains('\n'));
+        assert_eq!(chain["settings"], case.settings);
+        assert_eq!(chain["inputs_sha256"], case.inputs_digest);
+        let parameters = group.children.iter().filter(|item| item.concept.is(&c::ALGORITHM_PARAMETERS));
+        assert_eq!(parameters.count(), 3);
+    }
+}
+
+#[test]
+fn findings_notes_and_research_use_are_evaluations_and_warn_the_groups_they_are_about() {
+    let root = read_content(&sr(&documents(&case(&Plan::default())).unwrap())).unwrap();
+    let evaluations = root.child(&c::QUALITATIVE_EVALUATIONS).unwrap();
+    let texts: Vec<_> = evaluations.children.iter().filter(|item| matches!(item.content, Content::Text(_))).collect();
+    let all = format!("{texts:?}");
+    for expected in
+        ["research use", "gantry_tilt (MR_T1): tilt of 3.0 degrees", "not harmonised: no model", "illegal_attribute"]
+    {
+        assert!(all.contains(expected), "{expected}: {all}");
+    }
+    assert!(evaluations.child(&c::INTENDED_USE).is_some());
+    for group in groups(&root).iter().filter(|group| !group_name(group).contains("ComBat")) {
+        let Content::Code(quality) = &group.child(&c::QUALITY_ASSESSMENT).unwrap().content else { panic!() };
+        // The CT's Study ID is too long in every header, so every role has a warning.
+        assert!(quality.is(&c::QUALITY_WARNINGS));
+    }
+}
+
+#[test]
+fn patient_and_study_are_those_of_the_reference_and_an_illegal_value_is_empty() {
+    let case = case(&Plan { patient_name: "Yamada^Tarou=山田^太郎=やまだ^たろう", ..Plan::default() });
+    let documents = documents(&case).unwrap();
+    for document in &documents {
+        let object = open(document);
+        assert_eq!(text(&object, tags::SPECIFIC_CHARACTER_SET), "ISO_IR 192");
+        assert_eq!(text(&object, tags::PATIENT_NAME), "Yamada^Tarou=山田^太郎=やまだ^たろう");
+        assert_eq!(text(&object, tags::PATIENT_ID), "P-001");
+        assert_eq!(text(&object, tags::STUDY_ID), "");
+        assert_eq!(text(&object, tags::CONTENT_DATE), "20261123");
+        assert_eq!(text(&object, tags::CONTENT_TIME), "231323.250000");
+        assert!(text(&object, tags::SERIES_DESCRIPTION).contains("research use"));
+    }
+    let json = report_json(&case);
+    let kinds: Vec<_> = json["findings"].as_array().unwrap().iter().map(|finding| finding["kind"].clone()).collect();
+    assert_eq!(kinds.iter().filter(|kind| **kind == FindingKind::IllegalAttribute.name()).count(), 3);
+}
+
+#[test]
+fn over_two_studies_the_report_is_in_the_references_and_names_the_other_as_pertinent() {
+    let documents = documents(&case(&Plan { other_study: true, ..Plan::default() })).unwrap();
+    let place: Vec<_> = documents.iter().map(|document| (document.name.as_str(), document.study.clone())).collect();
+    let (own, other) = (uid("study"), uid("study 2"));
+    assert_eq!(
+        place,
+        [("seg-CT", own.clone()), ("seg-PT", other.clone()), ("seg-MR_T1", own.clone()), ("sr", own.clone())]
+    );
+    let report = sr(&documents);
+    let studies = |tag| {
+        let items = report.element(tag).unwrap().items().unwrap().to_vec();
+        items
+            .iter()
+            .map(|item| item.element(tags::STUDY_INSTANCE_UID).unwrap().to_str().unwrap().into_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(studies(tags::CURRENT_REQUESTED_PROCEDURE_EVIDENCE_SEQUENCE), [own.as_str()]);
+    assert_eq!(studies(tags::PERTINENT_OTHER_EVIDENCE_SEQUENCE), [other.as_str()]);
+}
+
+#[test]
+fn a_revision_goes_into_the_same_series_and_names_its_predecessor() {
+    let first = case(&Plan::default());
+    let before = documents(&first).unwrap();
+    let mut second = case(&Plan::default());
+    second.revision = 2;
+    second.previous = before.iter().map(Document::reference).collect();
+    let after = documents(&second).unwrap();
+    assert!(before.iter().zip(&after).all(|(a, b)| a.series == b.series && a.sop_instance != b.sop_instance));
+    let report = sr(&after);
+    let predecessors = report.element(tags::PREDECESSOR_DOCUMENTS_SEQUENCE).unwrap().items().unwrap();
+    let series = predecessors[0].element(tags::REFERENCED_SERIES_SEQUENCE).unwrap().items().unwrap();
+    let instances = series[0].element(tags::REFERENCED_SOP_SEQUENCE).unwrap().items().unwrap();
+    let instance = instances[0].element(tags::REFERENCED_SOP_INSTANCE_UID).unwrap().to_str().unwrap();
+    assert_eq!(instance, before.last().unwrap().sop_instance.as_str());
+    assert_eq!((predecessors.len(), series.len(), instances.len()), (1, 1, 1));
+    assert_eq!(text(&report, tags::INSTANCE_NUMBER), "2");
+}
+
+#[test]
+fn a_report_without_all_that_was_asked_for_is_partial() {
+    let mut case = case(&Plan::default());
+    assert_eq!(text(&sr(&documents(&case).unwrap()), tags::COMPLETION_FLAG), "COMPLETE");
+    case.findings.push(radiomicsd::finding::Finding::new(FindingKind::RoleMissing, "MR_T2", "no series came"));
+    assert_eq!(text(&sr(&documents(&case).unwrap()), tags::COMPLETION_FLAG), "PARTIAL");
+}
+
+#[test]
+fn a_segmentation_holds_the_masks_bit_by_bit() {
+    let case = case(&Plan::default());
+    let documents = documents(&case).unwrap();
+    for image in &case.images {
+        let document = documents.iter().find(|document| document.name == format!("seg-{}", image.role)).unwrap();
+        let object = open(document);
+        let frames = object.element(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE).unwrap().items().unwrap().to_vec();
+        let bytes = object.element(tags::PIXEL_DATA).unwrap().to_bytes().unwrap().into_owned();
+        let [columns, rows, _] = image.geometry.size;
+        let mut voxels = 0;
+        for (n, frame) in frames.iter().enumerate() {
+            let item = |tag| frame.element(tag).unwrap().items().unwrap()[0].clone();
+            let number = item(tags::SEGMENT_IDENTIFICATION_SEQUENCE);
+            let lesion = number.element(tags::REFERENCED_SEGMENT_NUMBER).unwrap().to_int::<usize>().unwrap();
+            let position = item(tags::PLANE_POSITION_SEQUENCE);
+            let position = position.element(tags::IMAGE_POSITION_PATIENT).unwrap().to_multi_float64().unwrap();
+            let index = image.geometry.world_to_voxel([position[0], position[1], position[2]]);
+            assert!(index[0].abs() < 1e-6 && index[1].abs() < 1e-6);
+            let z = index[2].round() as usize;
+            let source =
+                item(tags::DERIVATION_IMAGE_SEQUENCE).element(tags::SOURCE_IMAGE_SEQUENCE).unwrap().items().unwrap()[0]
+                    .clone();
+            let source = source.element(tags::REFERENCED_SOP_INSTANCE_UID).unwrap().to_str().unwrap().into_owned();
+            assert_eq!(source, image.slices[z].1.as_str());
+            let group = case.groups.iter().find(|g| g.role == image.role && g.lesion == lesion).unwrap();
+            for y in 0..rows {
+                for x in 0..columns {
+                    let bit = (n * rows + y) * columns + x;
+                    let inside = bytes[bit / 8] >> (bit % 8) & 1 == 1;
+                    assert_eq!(inside, group.mask.voxels[[z, y, x]]);
+                    voxels += usize::from(inside);
+                }
+            }
+        }
+        let expected: usize = case
+            .groups
+            .iter()
+            .filter(|g| g.role == image.role && g.space == Space::Native)
+            .map(|g| g.mask.count())
+            .sum();
+        assert_eq!(voxels, expected);
+        assert_eq!(text(&object, tags::SEGMENTS_OVERLAP), "YES");
+    }
+}
+
+#[test]
+fn a_segment_has_the_tracking_uid_of_its_raw_native_group() {
+    let documents = documents(&case(&Plan::default())).unwrap();
+    let root = read_content(&sr(&documents)).unwrap();
+    for group in groups(&root)
+        .iter()
+        .filter(|group| !group_name(group).contains("aligned") && !group_name(group).contains("ComBat"))
+    {
+        let name = group_name(group);
+        let role = name.split(' ').nth(2).unwrap();
+        let seg = open(documents.iter().find(|document| document.name == format!("seg-{role}")).unwrap());
+        let segments = seg.element(tags::SEGMENT_SEQUENCE).unwrap().items().unwrap();
+        let segment =
+            segments.iter().find(|item| item.element(tags::TRACKING_ID).unwrap().to_str().unwrap() == name).unwrap();
+        let tracking = segment.element(tags::TRACKING_UID).unwrap().to_str().unwrap().into_owned();
+        let Content::UidRef(uid) = &group.child(&c::TRACKING_UID).unwrap().content else { panic!() };
+        assert_eq!(uid.as_str(), tracking);
+    }
+}
+
+#[test]
+fn the_table_has_a_row_for_each_value_and_its_numbers_read_back_the_same() {
+    let case = case(&Plan::default());
+    let table = features_csv(&case).unwrap();
+    let mut reader = csv::Reader::from_reader(table.as_bytes());
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    let values: Vec<_> = case.groups.iter().flat_map(|group| group.values.iter().map(move |v| (group, v))).collect();
+    assert_eq!(rows.len(), values.len());
+    for (row, (group, measured)) in rows.iter().zip(values) {
+        assert_eq!(&row[1], group.lesion.to_string());
+        assert_eq!(&row[5], measured.tag);
+        assert_eq!(row[11].parse::<f64>().unwrap().to_bits(), measured.value.to_bits());
+        assert_eq!(row[13].is_empty(), measured.misregistration_error.is_none());
+        assert_eq!(row[14].parse::<f64>().ok(), measured.harmonised_value);
+    }
+}
+
+#[test]
+fn the_json_holds_settings_diagnostics_and_the_same_values() {
+    let case = case(&Plan::default());
+    let json = report_json(&case);
+    assert_eq!(json["settings_sha256"], case.settings_hash);
+    assert_eq!(json["blocks"].as_array().unwrap().len(), case.groups.len());
+    assert_eq!(json["blocks"][0]["diagnostics"]["initial"]["roi"]["intensity_voxels"], 280);
+    assert_eq!(json["blocks"][0]["features"][0]["value"].as_f64(), Some(case.groups[0].values[0].value));
+    assert_eq!(json["timings"][0]["stage"], "extract");
+}
+
+#[test]
+fn a_result_that_contradicts_itself_makes_no_document() {
+    let mut other_grid = case(&Plan::default());
+    let mask = std::sync::Arc::new(super::cases::mask(other_grid.images[1].geometry, 1));
+    other_grid.groups[0].mask = mask;
+    let mut no_reference = case(&Plan::default());
+    no_reference.reference_role = "US".into();
+    let mut no_lesion = case(&Plan::default());
+    no_lesion.lesions.pop();
+    let mut not_finite = case(&Plan::default());
+    not_finite.groups[0].values[0].value = f64::NAN;
+    for broken in [other_grid, no_reference, no_lesion, not_finite] {
+        assert!(documents(&broken).is_err());
+    }
+}
+
+#[test]
+fn a_long_report_is_written_quickly_and_takes_at_most_a_kilobyte_per_measurement() {
+    let plan = Plan { lesions: 1, features: 500, harmonised: false, spaces: vec![Space::Native], ..Plan::default() };
+    let case = case(&plan);
+    documents(&case).unwrap(); // warm
+    let start = std::time::Instant::now();
+    let documents = documents(&case).unwrap();
+    let elapsed = start.elapsed();
+    let size = documents.last().unwrap().bytes.len();
+    println!("3 x 500 features: {} bytes per measurement, {elapsed:?}", size / 1500);
+    assert!(size <= 1500 * 1000, "{size} bytes");
+    assert!(elapsed.as_millis() < 1000, "{elapsed:?}");
+}
