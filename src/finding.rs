@@ -79,6 +79,30 @@ pub enum FindingKind {
     StructureSetNotApproved,
     /// The ROI was drawn by a rule, not a person.
     AutomaticRoi,
+    /// The times to which a PET may be corrected give SUV more than 1 % apart.
+    DecayReferenceAmbiguous,
+    /// The earliest Acquisition Time stands for the time to which a PET is corrected.
+    DecayReferenceAssumed,
+    /// The date of the injection is not that of the scan; its time of day was used.
+    AdministrationDateShifted,
+    /// A dose below 1e5 was taken as MBq.
+    DoseUnitAssumed,
+    /// Weight or size were taken in another unit than the standard's.
+    BodyUnitAssumed,
+    /// A PET series does not tell what SUV needs.
+    SuvNotComputable,
+    /// Pixels hold Pixel Padding Value: they are missing, not measured.
+    PixelPadding,
+    /// Pixels are colours, not one quantity.
+    ColourImage,
+    /// A multi-frame object does not say where its frames lie.
+    FunctionalGroupsMissing,
+    /// A series holds several volumes.
+    SeriesSplit,
+    /// Slices of one series are encoded in different transfer syntaxes.
+    MixedTransferSyntax,
+    /// Two ROIs of one object have the same name.
+    DuplicateRoiName,
 }
 
 impl FindingKind {
@@ -113,6 +137,18 @@ impl FindingKind {
         Self::IllegalAttribute,
         Self::StructureSetNotApproved,
         Self::AutomaticRoi,
+        Self::DecayReferenceAmbiguous,
+        Self::DecayReferenceAssumed,
+        Self::AdministrationDateShifted,
+        Self::DoseUnitAssumed,
+        Self::BodyUnitAssumed,
+        Self::SuvNotComputable,
+        Self::PixelPadding,
+        Self::ColourImage,
+        Self::FunctionalGroupsMissing,
+        Self::SeriesSplit,
+        Self::MixedTransferSyntax,
+        Self::DuplicateRoiName,
     ];
 
     /// The published name, as in the configuration, the log and the report.
@@ -148,6 +184,18 @@ impl FindingKind {
             Self::IllegalAttribute => "illegal_attribute",
             Self::StructureSetNotApproved => "structure_set_not_approved",
             Self::AutomaticRoi => "automatic_roi",
+            Self::DecayReferenceAmbiguous => "decay_reference_ambiguous",
+            Self::DecayReferenceAssumed => "decay_reference_assumed",
+            Self::AdministrationDateShifted => "administration_date_shifted",
+            Self::DoseUnitAssumed => "dose_unit_assumed",
+            Self::BodyUnitAssumed => "body_unit_assumed",
+            Self::SuvNotComputable => "suv_not_computable",
+            Self::PixelPadding => "pixel_padding",
+            Self::ColourImage => "colour_image",
+            Self::FunctionalGroupsMissing => "functional_groups_missing",
+            Self::SeriesSplit => "series_split",
+            Self::MixedTransferSyntax => "mixed_transfer_syntax",
+            Self::DuplicateRoiName => "duplicate_roi_name",
         }
     }
 
@@ -166,7 +214,10 @@ impl FindingKind {
             | Self::PixelDataTruncated
             | Self::AmbiguousSeries
             | Self::RegistrationNotTrusted
-            | Self::NoCommonFrame => Policy::Reject,
+            | Self::NoCommonFrame
+            | Self::SuvNotComputable
+            | Self::ColourImage
+            | Self::FunctionalGroupsMissing => Policy::Reject,
             _ => Policy::Accept,
         }
     }
