@@ -1,4 +1,5 @@
 //! Pure numerics on slices and arrays: no images, no files, no DICOM.
 
+pub mod cholesky;
 pub mod interpolate;
 pub mod linalg;
