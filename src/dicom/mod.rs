@@ -3,7 +3,7 @@
 pub mod attributes;
 mod charset;
 pub mod codes;
-mod dataset;
+pub mod dataset;
 pub mod facts;
 pub mod geometry;
 pub mod part10;

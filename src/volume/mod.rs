@@ -3,5 +3,10 @@
 //! The one bridge from `dicom` to `image`. Every departure of the data from what is expected becomes a named finding under
 //! the site's policy; nothing is guessed.
 
+mod contours;
 pub mod nifti;
+mod rtstruct;
 pub mod suv;
+
+pub use contours::{fits, rasterise, rasterise_onto};
+pub use rtstruct::{Contour, GeometricType, Roi, RtStructError, StructureSet};
