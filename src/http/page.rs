@@ -8,9 +8,10 @@ use maud::{DOCTYPE, Markup, html};
 use super::api::{CaseList, CaseView, DeliveryView, blocking, list};
 use super::limit::Peer;
 use super::{HttpState, NodeSnapshot, access, probe};
+use crate::case::CaseId;
 use crate::clock::{self, Timestamp};
 use crate::finding::Finding;
-use crate::store::{CaseState, Counts, DeliveryState, StoreError};
+use crate::store::{CaseState, Counts, DeliveryState, Durability, StoreError};
 
 /// Cases on the page; the rest is under `/api/cases`.
 const CASES_SHOWN: usize = 100;
@@ -27,7 +28,7 @@ struct Shown {
     may_retry: bool,
     node: NodeSnapshot,
     counts: Counts,
-    durability: &'static str,
+    durability: Durability,
     list: CaseList,
     outbox: Vec<DeliveryView>,
 }
@@ -53,7 +54,7 @@ pub(super) async fn status(
             may_retry,
             node,
             counts: store.counts()?,
-            durability: store.durability().name(),
+            durability: store.durability(),
             list: list(&store, None, CASES_SHOWN)?,
             outbox: store
                 .outbox()
@@ -114,7 +115,9 @@ fn figures(shown: &Shown) -> Markup {
             (figure(
                 "Free space", &bytes(counts.available_bytes), &format!("{} kept back", bytes(counts.reserve_bytes)), is_short,
             ))
-            (figure("Durability", shown.durability, "synced before success", false))
+            (figure("Durability", shown.durability.name(), synced(shown.durability), false))
+        }
+        section.figures {
             @for count in &shown.list.counts {
                 (figure(
                     &format!("Cases {}", count.state.name()), &grouped(count.count), "",
@@ -122,6 +125,14 @@ fn figures(shown: &Shown) -> Markup {
                 ))
             }
         }
+    }
+}
+
+const fn synced(durability: Durability) -> &'static str {
+    match durability {
+        Durability::Full => "file and folder synced",
+        Durability::File => "file synced",
+        Durability::None => "nothing synced",
     }
 }
 
@@ -204,12 +215,14 @@ fn case_row(shown: &Shown, case: &CaseView) -> Markup {
                 @if !case.findings.is_empty() { ul.findings { @for finding in &case.findings { (finding_item(finding)) } } }
             }
             td {
-                @if can_retry {
-                    form method="post" action={ "/api/cases/" (case.id.0) "/retry" } { button { "Retry" } }
-                }
+                @if can_retry { (retry_button(&case.id)) }
             }
         }
     }
+}
+
+fn retry_button(case: &CaseId) -> Markup {
+    html! { form method="post" action={ "/api/cases/" (case.0) "/retry" } { button { "Retry" } } }
 }
 
 fn finding_item(finding: &Finding) -> Markup {
@@ -232,10 +245,10 @@ fn outbox(shown: &Shown) -> Markup {
                 div.wide { table {
                     thead { tr {
                         th { "Case" } th.number { "Revision" } th { "Document" } th { "Destination" } th { "State" }
-                        th.number { "Attempts" } th { "Next attempt" } th { "Last failure" }
+                        th.number { "Attempts" } th { "Next attempt" } th { "Last failure" } th {}
                     } }
                     tbody {
-                        @for entry in shown.outbox.iter().take(OUTBOX_SHOWN) { (outbox_row(shown.now, entry)) }
+                        @for entry in shown.outbox.iter().take(OUTBOX_SHOWN) { (outbox_row(shown, entry)) }
                     }
                 } }
                 @if shown.outbox.len() > OUTBOX_SHOWN {
@@ -246,7 +259,7 @@ fn outbox(shown: &Shown) -> Markup {
     }
 }
 
-fn outbox_row(now: Timestamp, entry: &DeliveryView) -> Markup {
+fn outbox_row(shown: &Shown, entry: &DeliveryView) -> Markup {
     html! {
         tr {
             td.code { (entry.case.0) }
@@ -261,8 +274,9 @@ fn outbox_row(now: Timestamp, entry: &DeliveryView) -> Markup {
                 }
             }
             td.number { (entry.attempts) }
-            td { @if let Some(at) = entry.next_attempt_at { @if at <= now { "now" } @else { (time(at)) } } }
+            td { @if let Some(at) = entry.next_attempt_at { @if at <= shown.now { "now" } @else { (time(at)) } } }
             td { (entry.reason) }
+            td { @if shown.may_retry && entry.state == DeliveryState::GivenUp { (retry_button(&entry.case)) } }
         }
     }
 }
