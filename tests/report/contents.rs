@@ -1,9 +1,11 @@
 //! What is in the documents.
 
-use dicom_dictionary_std::tags;
+use dicom_dictionary_std::{tags, uids};
 use dicom_object::{DefaultDicomObject, OpenFileOptions};
 use radiomicsd::dicom::codes::concepts as c;
+use radiomicsd::dicom::part10::{Keep, header_of};
 use radiomicsd::dicom::sr::{Content, Item, read_content};
+use radiomicsd::dicom::write::{part10, put_bytes, put_text, put_texts, put_uid};
 use radiomicsd::finding::FindingKind;
 use radiomicsd::report::{CaseResult, Document, DocumentKind, Space, documents, features_csv, report_json};
 
@@ -192,6 +194,29 @@ fn patient_and_study_are_those_of_the_reference_and_an_illegal_value_is_empty() 
     let json = report_json(&case);
     let kinds: Vec<_> = json["findings"].as_array().unwrap().iter().map(|finding| finding["kind"].clone()).collect();
     assert_eq!(kinds.iter().filter(|kind| **kind == FindingKind::IllegalAttribute.name()).count(), 3);
+}
+
+#[test]
+fn names_of_sources_in_other_character_sets_are_written_in_utf8() {
+    let sources: [(&str, &[u8], &str); 4] = [
+        ("ISO_IR 100", b"Gr\xfcn^J\xfcrgen", "Grün^Jürgen"),
+        ("ISO_IR 192", "Grün^Jürgen".as_bytes(), "Grün^Jürgen"),
+        ("\\ISO 2022 IR 87", b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B", "Yamada^Tarou=山田^太郎"),
+        ("ISO_IR 144", b"\xbb\xee", "Лю"),
+    ];
+    for (charset, bytes, name) in sources {
+        let mut case = case(&Plan::default());
+        let mut source = (*case.images[0].header).clone();
+        put_texts(&mut source, tags::SPECIFIC_CHARACTER_SET, charset.split('\\').map(String::from));
+        put_bytes(&mut source, tags::PATIENT_NAME, dicom_core::VR::PN, bytes.to_vec());
+        put_text(&mut source, tags::SOP_CLASS_UID, uids::CT_IMAGE_STORAGE);
+        put_uid(&mut source, tags::SOP_INSTANCE_UID, &uid("source"));
+        let file = part10(&source, uids::EXPLICIT_VR_LITTLE_ENDIAN).unwrap();
+        case.images[0].header = std::sync::Arc::new(header_of(&file, Keep::All).unwrap().0);
+        let report = sr(&documents(&case).unwrap());
+        assert_eq!(text(&report, tags::PATIENT_NAME), name, "{charset}");
+        assert_eq!(text(&report, tags::SPECIFIC_CHARACTER_SET), "ISO_IR 192");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@
     reason = "small numbers"
 )]
 
+mod broken;
 mod cases;
 mod contents;
 mod validators;
