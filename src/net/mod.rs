@@ -13,9 +13,11 @@
 
 mod ae_title;
 pub mod command_set;
+pub mod deliver;
 pub mod dimse;
 pub mod pdu;
 pub mod receive;
+pub mod requestor;
 pub mod settings;
 pub mod sop_class;
 mod status;
