@@ -142,7 +142,7 @@ fn keep_as_conflict(inner: &Inner, path: &Path, found: &mut Compared) -> Result<
     let relative = path.strip_prefix(inner.layout.instances()).unwrap_or(path);
     found.unreadable += 1;
     let root = inner.layout.root();
-    inner.disk.place(root, path, &inner.layout.conflicts().join(relative))
+    inner.disk.move_aside(root, path, &inner.layout.conflicts().join(relative))
 }
 
 fn set_aside(inner: &Inner, path: &Path, directory: &Path) -> Result<(), StoreError> {

@@ -78,7 +78,7 @@ impl Disk {
     }
 
     /// Makes the bytes of a file durable, where the durability asks for it.
-    pub(super) fn sync_file(&self, file: &File) -> Result<(), StoreError> {
+    fn sync_file(&self, file: &File) -> Result<(), StoreError> {
         match self.durability {
             Durability::Full | Durability::File => file.sync_all().map_err(StoreError::io("syncing a file")),
             Durability::None => Ok(()),
@@ -149,9 +149,30 @@ impl Disk {
         Ok(())
     }
 
-    /// Moves a file under `root` to its final name and makes the name durable. Replaces what is there: callers see to it
-    /// that it is the same.
-    pub(super) fn place(&self, root: &Path, from: &Path, to: &Path) -> Result<(), StoreError> {
+    /// Moves an open file under `root` to its final name and makes bytes and name durable. Replaces what is there:
+    /// callers see to it that it is the same. Nothing is left under the final name after an error.
+    ///
+    /// The name comes first, so that one commit of the file system's journal carries both. A power cut in between may
+    /// leave a torn file under its final name: nobody was told of it, it is not in the index, and the digest in its name
+    /// gives it away at the next start.
+    pub(super) fn place(&self, root: &Path, file: &File, from: &Path, to: &Path) -> Result<(), StoreError> {
+        let directory = self.move_under(root, from, to)?;
+        let synced = self.sync_file(file).and_then(|()| self.sync_directory(directory));
+        if synced.is_err() {
+            // What cannot be removed either is compared at the next start.
+            let _ = fs::remove_file(to);
+        }
+        synced
+    }
+
+    /// Moves a file that is synced already to another name under `root`, and makes the name durable.
+    pub(super) fn move_aside(&self, root: &Path, from: &Path, to: &Path) -> Result<(), StoreError> {
+        let directory = self.move_under(root, from, to)?;
+        self.sync_directory(directory)
+    }
+
+    /// Makes the directories of `to` and renames: the directory that now holds the file.
+    fn move_under<'a>(&self, root: &Path, from: &Path, to: &'a Path) -> Result<&'a Path, StoreError> {
         let Some(directory) = to.parent() else { return Err(StoreError::Unknown { what: "directory" }) };
         // Retention, or somebody's hand, may remove directories between the two steps: then once more from the root.
         for last in [false, false, true] {
@@ -159,7 +180,7 @@ impl Disk {
                 .make_directories(root, directory)
                 .and_then(|()| rename(from, to).map_err(StoreError::io("renaming a file into place")));
             match moved {
-                Ok(()) => return self.sync_directory(directory),
+                Ok(()) => return Ok(directory),
                 Err(error) if error.is_not_found() && !last => lock(&self.known).clear(),
                 Err(error) => return Err(error),
             }
@@ -338,7 +359,8 @@ mod tests {
         for _ in 0..2 {
             let from = root.path().join("from");
             fs::write(&from, b"x").unwrap();
-            disk.place(root.path(), &from, &target).unwrap();
+            let file = File::open(&from).unwrap();
+            disk.place(root.path(), &file, &from, &target).unwrap();
             fs::remove_dir_all(root.path().join("a")).unwrap();
         }
     }

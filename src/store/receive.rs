@@ -1,7 +1,7 @@
-//! Objects on their way in: to a temporary file as they come, synced, renamed into place, then indexed.
+//! Objects on their way in: to a temporary file as they come, renamed into place, synced, then indexed.
 //!
-//! The order is the promise: bytes, then name, then index, then the answer. Whatever is cut off at any point leaves
-//! either nothing but a temporary file, or a whole file that the next start finds.
+//! The order is the promise: bytes and name durable, then index, then the answer. Whatever is cut off at any point leaves
+//! a temporary file, a file that the digest in its name tells to be torn or whole, or an indexed instance.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -180,8 +180,7 @@ impl Incoming {
     fn place(&self, to: &Path, origin: &Origin) -> Result<(), StoreError> {
         let file = self.writer.get_ref();
         file.set_modified(SystemTime::from(origin.received_at)).map_err(StoreError::io("dating an instance"))?;
-        self.store.inner.disk.sync_file(file)?;
-        self.store.inner.disk.place(self.store.inner.layout.root(), &self.part.path, to)
+        self.store.inner.disk.place(self.store.inner.layout.root(), file, &self.part.path, to)
     }
 }
 
