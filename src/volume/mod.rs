@@ -6,7 +6,9 @@
 mod contours;
 pub mod nifti;
 mod rtstruct;
+mod seg;
 pub mod suv;
 
 pub use contours::{fits, rasterise, rasterise_onto};
 pub use rtstruct::{Contour, GeometricType, Roi, RtStructError, StructureSet};
+pub use seg::{SegError, Segment, Segmentation};
