@@ -4,7 +4,8 @@
 
 use approx::assert_relative_eq;
 use radiomicsd::fuse::{
-    CoxSettings, Design, ElasticNet, Lambdas, PathStep, Survival, Ties, cox, cox_path, logistic_path,
+    CoxSettings, Design, ElasticNet, Lambdas, Outcome, Pairing, PathStep, Survival, Ties, cox, cox_path,
+    discrimination, logistic_path,
 };
 use serde_json::Value;
 
@@ -125,4 +126,13 @@ fn cox_regression_equals_coxph_with_both_kinds_of_ties_and_with_ridge() {
     let settings = CoxSettings { ties: Ties::Efron, ridge: ridge["theta"].as_f64().unwrap() };
     let found = cox(&reference.design(&ridge["x"]), &reference.follow_up(), settings).unwrap();
     assert_all_close(&found.slopes, &numbers(&ridge["coefficients"]), 1e-6, "ridge");
+}
+
+#[test]
+fn the_concordance_is_that_of_r() {
+    let reference = Reference::read();
+    let slopes = numbers(&reference.0["coxph_efron"]["coefficients"]);
+    let risk = reference.x().linear(0.0, &slopes);
+    let found = discrimination(&risk, &Outcome::Survival(reference.follow_up()), Pairing::default()).unwrap();
+    assert_relative_eq!(found, numbers(&reference.0["concordance"])[0], epsilon = 1e-12);
 }

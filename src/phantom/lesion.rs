@@ -7,9 +7,9 @@
 //! quadrature integrates without error; R follows from the volume that is asked for.
 
 use super::exact::{cos_turns, cube_root, sin_turns};
-use super::random::Stream;
 use super::settings::LesionSettings;
 use crate::math::linalg::{self, Vec3};
+use crate::math::random::Stream;
 
 const N_BUMPS: usize = 6;
 

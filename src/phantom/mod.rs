@@ -14,7 +14,6 @@ mod dicom;
 mod exact;
 mod lesion;
 mod patient;
-mod random;
 mod sample;
 mod settings;
 mod texture;

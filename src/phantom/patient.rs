@@ -4,13 +4,13 @@ use super::anatomy::{Anatomy, Lesion};
 use super::contour::{self, Contour};
 use super::exact::{cos_turns, sin_turns};
 use super::lesion::Shape;
-use super::random::Stream;
 use super::sample;
 use super::settings::{GridSettings, LesionSettings, Offset, PhantomError, PhantomSettings, Scan};
 use super::texture::correlated_textures;
 use super::truth::{self, LesionTruth, ScanTruth, Truth};
 use crate::image::{Affine, Geometry, Mask, Volume};
 use crate::math::linalg::{self, IDENTITY};
+use crate::math::random::Stream;
 
 /// Purposes of random numbers.
 const SHAPE: u64 = 1;

@@ -7,10 +7,10 @@
 use rayon::prelude::*;
 
 use super::exact::exp;
-use super::random::Stream;
 use super::settings::GridSettings;
 use crate::image::{Geometry, Volume};
 use crate::math::linalg::Vec3;
+use crate::math::random::Stream;
 
 /// FWHM of a Gaussian of standard deviation 1: `sqrt(8 ln 2)`.
 pub(super) const FWHM_PER_SIGMA: f64 = 2.354_820_045_030_949;

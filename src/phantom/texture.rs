@@ -6,8 +6,8 @@
 
 use super::exact::cos_turns;
 use super::lesion::Shape;
-use super::random::Stream;
 use crate::math::linalg::{self, Vec3};
+use crate::math::random::Stream;
 
 const N_WAVES: usize = 48;
 

@@ -1,14 +1,18 @@
-//! Reproducible randomness: one independent stream per purpose, so that adding noise to one image changes no other.
+//! Reproducible randomness: one independent stream per purpose, so that drawing more for one thing changes no other.
 
 use rand::RngCore;
 use rand_pcg::Pcg64;
 
+use super::linalg;
+
 /// A stream of random numbers that depends on the seed and the purpose alone.
-pub(super) struct Stream(Pcg64);
+#[derive(Debug, Clone)]
+pub struct Stream(Pcg64);
 
 impl Stream {
     /// The stream of one purpose: equal parts give equal numbers, other parts give unrelated ones.
-    pub(super) fn new(seed: u64, purpose: u64, index: u64) -> Self {
+    #[must_use]
+    pub fn new(seed: u64, purpose: u64, index: u64) -> Self {
         let state = (u128::from(seed) << 64) | u128::from(index);
         let mut generator = Pcg64::new(state, u128::from(purpose));
         // The first outputs of neighbouring PCG states are alike; these are thrown away.
@@ -20,13 +24,28 @@ impl Stream {
 
     /// Uniform in [0, 1) on a lattice of 2^-53.
     #[allow(clippy::cast_precision_loss)]
-    pub(super) fn uniform(&mut self) -> f64 {
+    pub fn uniform(&mut self) -> f64 {
         (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// A whole number below `n`; 0 for an `n` of 0 or 1.
+    #[allow(clippy::cast_possible_truncation)]
+    pub fn below(&mut self, n: usize) -> usize {
+        // 64 random bits times n: the part above the binary point. Its bias, n / 2^64, is beyond any measurement.
+        ((u128::from(self.0.next_u64()) * n as u128) >> 64) as usize
+    }
+
+    /// Puts things into a random order (Fisher-Yates).
+    pub fn shuffle<T>(&mut self, things: &mut [T]) {
+        for last in (1..things.len()).rev() {
+            let other = self.below(last + 1);
+            things.swap(last, other);
+        }
     }
 
     /// Mean 0, variance 1: the sum of twelve uniform numbers less six (Irwin-Hall). It never leaves +-6 and needs no
     /// logarithm.
-    pub(super) fn normal(&mut self) -> f64 {
+    pub fn normal(&mut self) -> f64 {
         let mut sum = 0u64;
         for _ in 0..3 {
             let bits = self.0.next_u64();
@@ -39,12 +58,12 @@ impl Stream {
     }
 
     /// A direction, uniform on the unit sphere.
-    pub(super) fn direction(&mut self) -> [f64; 3] {
+    pub fn direction(&mut self) -> [f64; 3] {
         for _ in 0..64 {
             let v = [0; 3].map(|_| 2.0 * self.uniform() - 1.0);
-            let norm = crate::math::linalg::norm(v);
+            let norm = linalg::norm(v);
             if (0.1..=1.0).contains(&norm) {
-                return crate::math::linalg::scale(1.0 / norm, v);
+                return linalg::scale(1.0 / norm, v);
             }
         }
         [0.0, 0.0, 1.0]
@@ -64,6 +83,20 @@ mod tests {
         let variance = values.iter().map(|v| v * v).sum::<f64>() / f64::from(n) - mean * mean;
         assert!(mean.abs() < 0.02, "{mean}");
         assert!((variance - 1.0).abs() < 0.03, "{variance}");
+    }
+
+    #[test]
+    fn shuffling_keeps_all_and_every_place_is_as_likely() {
+        let mut counts = [0; 5];
+        for index in 0..5000 {
+            let mut things = [0, 1, 2, 3, 4];
+            Stream::new(1, 9, index).shuffle(&mut things);
+            counts[things.iter().position(|t| *t == 0).unwrap()] += 1;
+            things.sort_unstable();
+            assert_eq!(things, [0, 1, 2, 3, 4]);
+        }
+        assert!(counts.iter().all(|n| (900..1100).contains(n)), "{counts:?}");
+        assert_eq!(Stream::new(1, 1, 1).below(0), 0);
     }
 
     #[test]
