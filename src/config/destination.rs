@@ -9,6 +9,7 @@ use super::defaults;
 use super::locate::KeyPath;
 use super::raw::{RawDestination, RawRetry};
 use super::types::{AeTitle, HostPort, as_humantime};
+pub use crate::dicom::sr::SrClass;
 use crate::report::DocumentKind;
 
 /// A node that results are sent to.
@@ -28,19 +29,6 @@ pub struct Destination {
     pub retry: RetrySettings,
     /// Whether it is asked to commit to what it got.
     pub storage_commitment: bool,
-}
-
-/// A storage class for structured reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SrClass {
-    /// Comprehensive 3D SR.
-    #[serde(rename = "comprehensive-3d")]
-    Comprehensive3d,
-    /// Comprehensive SR.
-    Comprehensive,
-    /// Enhanced SR.
-    Enhanced,
 }
 
 /// Exponential backoff: the pause doubles from `first` to `max`.

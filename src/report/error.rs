@@ -18,6 +18,9 @@ pub enum ReportError {
     /// A group of a lesion that the result does not list.
     #[error("a group was measured on lesion {0}, which the result does not list")]
     NoLesion(usize),
+    /// A map that a registration object with matrices cannot hold.
+    #[error("the registration of role {0:?} is no matrix")]
+    NoMatrix(String),
     /// A region on another grid than its series.
     #[error("the region of lesion {lesion} on {role:?} is not on the grid of its series")]
     OtherGrid {

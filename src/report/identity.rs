@@ -4,7 +4,7 @@
 //! numerics version (both in `settings_hash`), inputs, program version, and which document it is. Two contents never share
 //! a UID.
 
-use super::{CaseResult, Lesion, Space};
+use super::{CaseResult, ImageSeries, Lesion, Space};
 use crate::dicom::product;
 use crate::dicom::uid::Uid;
 
@@ -39,6 +39,8 @@ pub(super) fn within(case: &CaseResult, document: &str, what: &str) -> Uid {
 pub(super) enum State {
     /// Nothing.
     Raw,
+    /// Nothing, but they are of two images together.
+    Cross,
     /// ComBat.
     Harmonised,
 }
@@ -53,9 +55,22 @@ pub(super) fn tracking(case: &CaseResult, lesion: &Lesion, role: &str, space: Sp
     };
     let state = match state {
         State::Raw => "raw",
+        State::Cross => "cross",
         State::Harmonised => "harmonised",
     };
     Uid::derived(&["tracking", &case.installation, &case.case_id, &number, &names, role, space, state])
+}
+
+/// The tracking UID of a model's prediction for a lesion.
+pub(super) fn prediction(case: &CaseResult, lesion: &Lesion, model: &str, endpoint: &str) -> Uid {
+    let (number, names) = (lesion.number.to_string(), lesion.names.join("\\"));
+    Uid::derived(&["prediction", &case.installation, &case.case_id, &number, &names, model, endpoint])
+}
+
+/// The Frame of Reference of a series; one of its own where its images name none.
+pub(super) fn frame_of_reference(case: &CaseResult, image: &ImageSeries) -> Uid {
+    let own = || Uid::derived(&["frame of reference", &case.installation, image.series.as_str()]);
+    image.frame_of_reference.clone().unwrap_or_else(own)
 }
 
 /// This installation as an observer.

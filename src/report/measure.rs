@@ -11,11 +11,16 @@ use super::{Measured, MeasurementGroup};
 use crate::dicom::codes::{self, Coded, concepts as c, ibsi};
 use crate::dicom::sr::tid1419::Measurement;
 
+/// The family of features of two images together; they stand in groups of their own.
+const CROSS_FAMILY: &str = "cross";
+
 /// The measurements of a group in one state, each followed by its misregistration error where that is known.
 pub(super) fn measurements(group: &MeasurementGroup, state: State) -> Vec<Measurement> {
     let values = group.values.iter().filter_map(|measured| {
+        let cross = measured.family == CROSS_FAMILY;
         let value = match state {
-            State::Raw => Some(measured.value),
+            State::Raw => (!cross).then_some(measured.value),
+            State::Cross => cross.then_some(measured.value),
             State::Harmonised => measured.harmonised_value,
         };
         value.map(|value| (measured, measurement(measured, value, state)))
@@ -24,7 +29,7 @@ pub(super) fn measurements(group: &MeasurementGroup, state: State) -> Vec<Measur
     tell_apart(&mut values);
     let mut result = Vec::with_capacity(values.len());
     for (measured, measurement) in values {
-        let error = measured.misregistration_error.filter(|error| state == State::Raw && error.is_finite());
+        let error = measured.misregistration_error.filter(|error| state != State::Harmonised && error.is_finite());
         let error = error.map(|error| misregistration(&measurement, error));
         result.push(measurement);
         result.extend(error);
@@ -45,7 +50,7 @@ fn measurement(measured: &Measured, value: f64, state: State) -> Measurement {
         modifiers.push((c::FILTER, Coded::own(&measured.filter, &measured.filter)));
     }
     modifiers.push(match state {
-        State::Raw => (c::VALUE_STATE, c::RAW),
+        State::Raw | State::Cross => (c::VALUE_STATE, c::RAW),
         State::Harmonised => (c::VALUE_STATE, c::COMBAT_VALUE),
     });
     Measurement {

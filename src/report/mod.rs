@@ -10,6 +10,8 @@ mod header;
 mod identity;
 mod json;
 mod measure;
+mod model;
+mod reg;
 mod regions;
 mod result;
 mod seg;
@@ -25,28 +27,61 @@ use dicom_dictionary_std::uids;
 use dicom_object::InMemDicomObject;
 use sha2::{Digest, Sha256};
 
+use crate::dicom::sr::SrClass;
 use crate::dicom::uid::Uid;
 use crate::dicom::write::{WriteError, part10};
 
-/// The documents of a result: a SEG for each role with measured regions, then the measurements report.
+/// Which documents are made of a result. Segmentations are always made: the report refers to them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The kinds that some destination takes.
+    pub kinds: Vec<DocumentKind>,
+    /// The storage classes of reports that some destination takes: the same content is encoded once for each.
+    pub sr_classes: Vec<SrClass>,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self { kinds: vec![DocumentKind::Sr, DocumentKind::Seg], sr_classes: vec![SrClass::Comprehensive3d] }
+    }
+}
+
+/// The usual documents of a result: a SEG for each role with measured regions, then the measurements report.
+///
+/// # Errors
+/// As [`documents_wanted`].
+pub fn documents(case: &CaseResult) -> Result<Vec<Document>, ReportError> {
+    documents_wanted(case, &Wanted::default())
+}
+
+/// The documents of a result in the order in which they are sent: what a document refers to comes before it.
 ///
 /// # Errors
 /// When the result contradicts itself (a group without images or lesion, a region on another grid), a value cannot be
 /// encoded, or a document does not pass [`verify`].
-pub fn documents(case: &CaseResult) -> Result<Vec<Document>, ReportError> {
+pub fn documents_wanted(case: &CaseResult, wanted: &Wanted) -> Result<Vec<Document>, ReportError> {
     let reference = case.images.iter().find(|image| image.role == case.reference_role);
     let reference = reference.ok_or_else(|| ReportError::NoReference(case.reference_role.clone()))?;
     let roles = regions::role_regions(case)?;
     let segmentations = roles.iter().enumerate().map(|(index, role)| seg::segmentation(case, role, index + 1));
     let segmentations = segmentations.collect::<Result<Vec<_>, _>>()?;
-    let report = sr::report(case, reference, &roles, &segmentations)?;
-    let mut documents = Vec::with_capacity(segmentations.len() + 1);
+    let mut documents = Vec::with_capacity(segmentations.len() + wanted.sr_classes.len());
     for (role, segmentation) in roles.iter().zip(&segmentations) {
         let place = (role.image.study.clone(), segmentation.series.clone(), segmentation.sop_instance.clone());
         documents.push(document(DocumentKind::Seg, &segmentation.name, place, &segmentation.object)?);
     }
-    let place = (reference.study.clone(), report.series, report.sop_instance);
-    documents.push(document(DocumentKind::Sr, sr::NAME, place, &report.object)?);
+    if wanted.kinds.contains(&DocumentKind::Reg) {
+        for registration in reg::registrations(case, reference)? {
+            let place = (reference.study.clone(), registration.series, registration.sop_instance);
+            documents.push(document(DocumentKind::Reg, &registration.name, place, &registration.object)?);
+        }
+    }
+    if wanted.kinds.contains(&DocumentKind::Sr) {
+        for report in sr::reports(case, reference, &roles, &segmentations, &wanted.sr_classes)? {
+            let place = (reference.study.clone(), report.series, report.sop_instance);
+            documents.push(document(DocumentKind::Sr, report.name, place, &report.object)?);
+        }
+    }
     Ok(documents)
 }
 

@@ -1,5 +1,6 @@
 //! What the pipeline found in one case, ready to be written down. Documents are functions of this and nothing else.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dicom_object::InMemDicomObject;
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::dicom::uid::Uid;
 use crate::finding::Finding;
-use crate::image::{Geometry, Mask};
+use crate::image::{Geometry, Mask, Transform, Volume};
 
 /// Everything that the documents of one revision of one case are made from.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +42,12 @@ pub struct CaseResult {
     pub lesions: Vec<Lesion>,
     /// The measurements.
     pub groups: Vec<MeasurementGroup>,
+    /// The maps between the reference and the other roles.
+    pub registrations: Vec<RegistrationResult>,
+    /// What predictive models said of lesions.
+    pub models: Vec<ModelOutput>,
+    /// The images' values by role, in the units of the features, where pictures are wanted.
+    pub volumes: BTreeMap<String, Arc<Volume<f32>>>,
     /// Remarks on the data and the processing.
     pub findings: Vec<Finding>,
     /// One sentence per stage that did nothing, such as "not harmonised: no model".
@@ -169,6 +176,50 @@ pub struct Measured {
     pub misregistration_error: Option<f64>,
     /// The value after ComBat, where a model applies.
     pub harmonised_value: Option<f64>,
+}
+
+/// The map between the reference and one other role, as it was used.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RegistrationResult {
+    /// The other role.
+    pub role: String,
+    /// From the reference's space to the role's, LPS mm.
+    pub fixed_to_moving: Transform,
+    /// Estimated from the images; else the common Frame of Reference or an object of the case.
+    pub estimated: bool,
+    /// Whether features were measured through it.
+    pub trusted: bool,
+    /// One sentence on how it came about.
+    pub note: String,
+}
+
+/// What a predictive model said of one lesion.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ModelOutput {
+    /// [`Lesion::number`].
+    pub lesion: usize,
+    /// The model's name.
+    pub model: String,
+    /// The model's version.
+    pub version: String,
+    /// What it predicts, in words such as "lung metastasis".
+    pub endpoint: String,
+    /// The blocks that it used.
+    pub blocks: Vec<String>,
+    /// The predicted probability of the endpoint, 0 to 1.
+    pub probability: f64,
+    /// Lower and upper limit of its 95 % interval.
+    pub interval: Option<(f64, f64)>,
+    /// Frobenius norm of the blocks' cross-covariance, where the model has several blocks.
+    pub synergy: Option<f64>,
+    /// What each block contributed, on the scale of the model's linear predictor.
+    pub contributions: Vec<(String, f64)>,
+    /// The model's identification and settings, one `key=value` line each.
+    pub parameters: Vec<String>,
+    /// What a reader must know: missing blocks, unharmonised scanners, values outside the training range.
+    pub warnings: Vec<String>,
+    /// The model card in short, for the PDF.
+    pub card: String,
 }
 
 /// What one stage took.

@@ -7,8 +7,9 @@ use dicom_object::InMemDicomObject;
 use super::header::{self, Own};
 use super::identity::{self, State};
 use super::regions::{Region, RoleRegions};
-use super::{CaseResult, Code, ReportError, Space};
-use crate::dicom::codes::{Coded, OWN, code_item, concepts as c, scheme_item};
+use super::sr::coded;
+use super::{CaseResult, ReportError, Space};
+use crate::dicom::codes::{OWN, code_item, concepts as c, scheme_item};
 use crate::dicom::product;
 use crate::dicom::uid::Uid;
 use crate::dicom::write::{
@@ -77,15 +78,9 @@ pub(super) fn schemes_of(lesion: &super::Lesion) -> impl Iterator<Item = String>
     [&lesion.finding, &lesion.site, &lesion.laterality].into_iter().flatten().map(|code| code.scheme.clone())
 }
 
-fn coded(code: &Code) -> Coded {
-    Coded::new(&code.value, &code.scheme, &code.meaning)
-}
-
 /// PS3.3 C.7.4.1. Images without a frame of reference get one of their own: the positions below are in it.
 fn put_frame_of_reference(object: &mut InMemDicomObject, case: &CaseResult, role: &RoleRegions) {
-    let own = || Uid::derived(&["frame of reference", &case.installation, role.image.series.as_str()]);
-    let uid = role.image.frame_of_reference.clone().unwrap_or_else(own);
-    put_uid(object, tags::FRAME_OF_REFERENCE_UID, &uid);
+    put_uid(object, tags::FRAME_OF_REFERENCE_UID, &identity::frame_of_reference(case, role.image));
     put_empty(object, tags::POSITION_REFERENCE_INDICATOR);
 }
 

@@ -1,6 +1,6 @@
 //! The measurements report: TID 1500 with one TID 1411 group per lesion, role, space and state of its values.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
@@ -11,7 +11,7 @@ use super::identity::{self, State};
 use super::regions::RoleRegions;
 use super::seg::{Segmentation, tracking_identifier};
 use super::{CaseResult, Code, DocumentKind, ImageSeries, Lesion, MeasurementGroup, ReportError, Space};
-use super::{evaluate, measure};
+use super::{evaluate, measure, model};
 use crate::dicom::attributes;
 use crate::dicom::codes::{Coded, concepts as c, scheme_item};
 use crate::dicom::product;
@@ -21,60 +21,106 @@ use crate::dicom::sr::tid1419::Site;
 use crate::dicom::sr::tid1500::{MeasurementReport, measurement_report};
 use crate::dicom::sr::tid1600::LibraryGroup;
 use crate::dicom::sr::tid4019::AlgorithmIdentification;
-use crate::dicom::sr::{Content, Evidence, ImageReference, Item, put_content};
+use crate::dicom::sr::{Content, Evidence, ImageReference, Item, SrClass, put_content};
 use crate::dicom::uid::Uid;
 use crate::dicom::write::{plain_text, put_empty, put_items, put_text};
 use crate::finding::Finding;
 
 /// One SR, not yet encoded.
 pub(super) struct Report {
+    pub(super) name: &'static str,
     pub(super) object: InMemDicomObject,
     pub(super) series: Uid,
     pub(super) sop_instance: Uid,
 }
 
-/// The name of the measurements report among a case's documents.
-pub(super) const NAME: &str = "sr";
+/// Which of a case's reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Subject {
+    /// Measurements, TID 1411 groups.
+    Measurements,
+    /// Model output, TID 1501 groups.
+    Model,
+}
 
-/// Builds the measurements report over the segmentations of the same result.
+/// The name of a report in one class among a case's documents.
+const fn name(subject: Subject, class: SrClass) -> &'static str {
+    match (subject, class) {
+        (Subject::Measurements, SrClass::Comprehensive3d) => "sr",
+        (Subject::Measurements, SrClass::Comprehensive) => "sr-comprehensive",
+        (Subject::Measurements, SrClass::Enhanced) => "sr-enhanced",
+        (Subject::Model, SrClass::Comprehensive3d) => "sr-model",
+        (Subject::Model, SrClass::Comprehensive) => "sr-model-comprehensive",
+        (Subject::Model, SrClass::Enhanced) => "sr-model-enhanced",
+    }
+}
+
+/// Builds the measurements report, and the model report where a model said something, over the segmentations of the same
+/// result; once for each class: one content in several instances, of which a destination gets the first that it accepts.
 ///
 /// # Errors
 /// When a group has no segment, or a number is not finite.
-pub(super) fn report(
+pub(super) fn reports(
     case: &CaseResult,
     reference: &ImageSeries,
     roles: &[RoleRegions],
     segmentations: &[Segmentation],
-) -> Result<Report, ReportError> {
-    let (series, sop_instance) = (identity::series(case, NAME), identity::instance(case, NAME));
-    let mut object = InMemDicomObject::new_empty();
-    header::put_own(
-        &mut object,
-        case,
-        &Own {
-            sop_class: uids::COMPREHENSIVE3_DSR_STORAGE,
-            sop_instance: &sop_instance,
-            series: &series,
-            modality: "SR",
-            series_number: 9100,
-            series_description: "Radiomics measurements (research use)".to_owned(),
-        },
-    );
+    classes: &[SrClass],
+) -> Result<Vec<Report>, ReportError> {
+    let mut header = InMemDicomObject::new_empty();
     let mut findings = case.findings.clone();
-    findings.extend(header::put_patient_and_study(&mut object, reference));
+    findings.extend(header::put_patient_and_study(&mut header, reference));
     findings.extend(segmentations.iter().flat_map(|seg| seg.findings.iter().cloned()));
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     findings.retain(|finding| seen.insert(format!("{finding}")));
-    header::put_scanners(&mut object, &case.images);
-    put_document(&mut object, case, &findings);
-    let content = content(case, roles, segmentations, &findings)?;
-    put_content(&mut object, &content)?;
-    let schemes: BTreeSet<&str> = content.walk().flat_map(schemes_of).collect();
-    let schemes = schemes.into_iter().map(scheme_item).collect();
-    put_items(&mut object, tags::CODING_SCHEME_IDENTIFICATION_SEQUENCE, schemes);
-    evidence(case, roles, segmentations).put(&mut object, &reference.study);
-    Ok(Report { object, series, sop_instance })
+    header::put_scanners(&mut header, &case.images);
+    put_document(&mut header, &findings);
+    evidence(case, roles, segmentations).put(&mut header, &reference.study);
+    let mut subjects = vec![(Subject::Measurements, measurement_groups(case, roles, segmentations, &findings)?)];
+    if !case.models.is_empty() {
+        subjects.push((Subject::Model, model::groups(case, roles, segmentations)?));
+    }
+    let mut reports = Vec::with_capacity(subjects.len() * classes.len());
+    for (subject, groups) in subjects {
+        let mut object = header.clone();
+        let content = measurement_report(MeasurementReport {
+            observer: observer(case),
+            library: case.images.iter().map(library_group).collect(),
+            groups,
+            evaluations: evaluate::evaluations(case, &findings),
+        });
+        put_content(&mut object, &content)?;
+        let schemes: BTreeSet<&str> = content.walk().flat_map(schemes_of).collect();
+        let schemes = schemes.into_iter().map(scheme_item).collect();
+        put_items(&mut object, tags::CODING_SCHEME_IDENTIFICATION_SEQUENCE, schemes);
+        reports.extend(classes.iter().map(|class| in_class(case, object.clone(), subject, *class)));
+    }
+    Ok(reports)
 }
+
+/// A document of its own with this content. Both reports of a class go into one series.
+fn in_class(case: &CaseResult, mut object: InMemDicomObject, subject: Subject, class: SrClass) -> Report {
+    let document = name(subject, class);
+    let series = identity::series(case, name(Subject::Measurements, class));
+    let sop_instance = identity::instance(case, document);
+    let own = Own {
+        sop_class: class.sop_class(),
+        sop_instance: &sop_instance,
+        series: &series,
+        modality: "SR",
+        series_number: 9100,
+        series_description: "Radiomics measurements (research use)".to_owned(),
+    };
+    header::put_own(&mut object, case, &own);
+    if subject == Subject::Model {
+        put_text(&mut object, tags::INSTANCE_NUMBER, (MODEL_INSTANCE_NUMBERS + case.revision).to_string());
+    }
+    put_predecessors(&mut object, case, document);
+    Report { name: document, object, series, sop_instance }
+}
+
+/// Model reports share a series with the measurements; their instance numbers start above those.
+const MODEL_INSTANCE_NUMBERS: u32 = 1_000_000;
 
 /// Every coding scheme that an item uses.
 fn schemes_of(item: &Item) -> Vec<&str> {
@@ -87,8 +133,8 @@ fn schemes_of(item: &Item) -> Vec<&str> {
     schemes
 }
 
-/// PS3.3 C.17.1, C.17.2: what the document is, how complete, what it replaces.
-fn put_document(object: &mut InMemDicomObject, case: &CaseResult, findings: &[Finding]) {
+/// PS3.3 C.17.1, C.17.2: what the document is and how complete.
+fn put_document(object: &mut InMemDicomObject, findings: &[Finding]) {
     put_empty(object, tags::REFERENCED_PERFORMED_PROCEDURE_STEP_SEQUENCE);
     put_empty(object, tags::PERFORMED_PROCEDURE_CODE_SEQUENCE);
     put_text(object, tags::PRELIMINARY_FLAG, "PRELIMINARY");
@@ -100,8 +146,12 @@ fn put_document(object: &mut InMemDicomObject, case: &CaseResult, findings: &[Fi
             put_text(object, tags::COMPLETION_FLAG_DESCRIPTION, plain_text(&reason, 64));
         }
     }
+}
+
+/// What the document replaces (PS3.3 C.17.2.3): the one of the same name of the revision before.
+fn put_predecessors(object: &mut InMemDicomObject, case: &CaseResult, name: &str) {
     let mut predecessors = Evidence::default();
-    let previous = case.previous.iter().filter(|document| document.kind == DocumentKind::Sr && document.name == NAME);
+    let previous = case.previous.iter().filter(|document| document.kind == DocumentKind::Sr && document.name == name);
     let mut any = false;
     for document in previous {
         predecessors.add(&document.study, &document.series, &document.sop_class, &document.sop_instance);
@@ -112,26 +162,22 @@ fn put_document(object: &mut InMemDicomObject, case: &CaseResult, findings: &[Fi
     }
 }
 
-fn content(
+/// The groups of the measurements report: native before aligned, raw before harmonised.
+fn measurement_groups(
     case: &CaseResult,
     roles: &[RoleRegions],
     segmentations: &[Segmentation],
     findings: &[Finding],
-) -> Result<Item, ReportError> {
+) -> Result<Vec<Item>, ReportError> {
     let mut groups = Vec::new();
     for space in [Space::Native, Space::Aligned] {
-        for state in [State::Raw, State::Harmonised] {
+        for state in [State::Raw, State::Cross, State::Harmonised] {
             for group in case.groups.iter().filter(|group| group.space == space) {
                 groups.extend(group_item(case, group, state, (roles, segmentations), findings)?);
             }
         }
     }
-    Ok(measurement_report(MeasurementReport {
-        observer: observer(case),
-        library: case.images.iter().map(library_group).collect(),
-        groups,
-        evaluations: evaluate::evaluations(case, findings),
-    }))
+    Ok(groups)
 }
 
 /// This installation (TID 1004).
@@ -162,14 +208,15 @@ fn group_item(
     let lesion = case.lesions.iter().find(|lesion| lesion.number == group.lesion);
     let lesion = lesion.ok_or(ReportError::NoLesion(group.lesion))?;
     let segment = role.segment_number(group.lesion).ok_or(ReportError::NoLesion(group.lesion))?;
-    let (suffix, method) = match (group.space, state) {
-        (Space::Native, State::Raw) => ("", None),
-        (Space::Aligned, State::Raw) => (" aligned", Some(c::ALIGNED_METHOD)),
-        (Space::Native, State::Harmonised) => (" ComBat-harmonised", Some(c::COMBAT_METHOD)),
-        (Space::Aligned, State::Harmonised) => (" aligned ComBat-harmonised", Some(c::COMBAT_METHOD)),
+    let aligned = if group.space == Space::Aligned { " aligned" } else { "" };
+    let (suffix, method) = match state {
+        State::Raw if aligned.is_empty() => ("", None),
+        State::Raw => ("", Some(c::ALIGNED_METHOD)),
+        State::Cross => (" cross-modality", Some(c::CROSS_METHOD)),
+        State::Harmonised => (" ComBat-harmonised", Some(c::COMBAT_METHOD)),
     };
     Ok(Some(volumetric_group(VolumetricGroup {
-        tracking_identifier: format!("{}{suffix}", tracking_identifier(lesion.number, &group.role)),
+        tracking_identifier: format!("{}{aligned}{suffix}", tracking_identifier(lesion.number, &group.role)),
         tracking_uid: identity::tracking(case, lesion, &group.role, group.space, state),
         finding: lesion.finding.as_ref().map(coded),
         method,
@@ -187,12 +234,12 @@ fn group_item(
 }
 
 /// Where the lesion is, as its codes say; nothing where there are none.
-fn site(lesion: &Lesion) -> Option<Site> {
+pub(super) fn site(lesion: &Lesion) -> Option<Site> {
     let site = lesion.site.as_ref()?;
     Some(Site { site: coded(site), laterality: lesion.laterality.as_ref().map(coded) })
 }
 
-fn coded(code: &Code) -> Coded {
+pub(super) fn coded(code: &Code) -> Coded {
     Coded::new(&code.value, &code.scheme, &code.meaning)
 }
 
@@ -212,7 +259,7 @@ fn algorithm(case: &CaseResult, group: &MeasurementGroup, state: State) -> Algor
     let mut parameters = vec![chain.to_string()];
     parameters.extend(group.parameters.iter().filter(|line| !line.is_empty()).cloned());
     let name = match state {
-        State::Raw => product::MODEL.to_owned(),
+        State::Raw | State::Cross => product::MODEL.to_owned(),
         State::Harmonised => format!("{} ComBat", product::MODEL),
     };
     AlgorithmIdentification { name, version: product::VERSION.to_owned(), parameters }
@@ -232,7 +279,7 @@ pub(super) fn library_group(image: &ImageSeries) -> LibraryGroup {
     let time = attributes::text(header, tags::STUDY_TIME);
     let radiopharmaceutical = attributes::first_item(header, tags::RADIOPHARMACEUTICAL_INFORMATION_SEQUENCE);
     let dose = radiopharmaceutical.and_then(|item| attributes::number(item, tags::RADIONUCLIDE_TOTAL_DOSE).ok()?);
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     let slices = image.slices.iter().filter(|(_, instance)| seen.insert(instance));
     LibraryGroup {
         modality,

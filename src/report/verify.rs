@@ -7,10 +7,13 @@
 
 mod attributes;
 mod content;
+mod reg;
 mod seg;
 
 use dicom_dictionary_std::uids;
 use dicom_object::OpenFileOptions;
+
+use crate::dicom::sr::SrClass;
 
 /// One rule of the standard that a document breaks. Places are attribute names and item numbers, never values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +58,9 @@ pub enum Violation {
     /// A decimal string that is not the exact number beside it.
     #[error("content item {0} has a decimal string that differs from its floating point value")]
     Number(String),
+    /// A registration without images or without a matrix.
+    #[error("the registration is incomplete: {0}")]
+    Registration(&'static str),
     /// Frames, segments and pixel data do not fit together.
     #[error("the segmentation is inconsistent: {0}")]
     Frames(&'static str),
@@ -68,12 +74,13 @@ pub fn verify(file: &[u8]) -> Vec<Violation> {
     };
     let mut violations = Vec::new();
     attributes::check(&file, &mut violations);
-    match file.meta().media_storage_sop_class_uid().trim_end_matches('\0') {
-        uids::COMPREHENSIVE3_DSR_STORAGE | uids::COMPREHENSIVE_SR_STORAGE | uids::ENHANCED_SR_STORAGE => {
-            content::check(&file, &mut violations);
-        }
-        uids::SEGMENTATION_STORAGE => seg::check(&file, &mut violations),
-        _ => {}
+    let class = file.meta().media_storage_sop_class_uid().trim_end_matches('\0');
+    if SrClass::from_sop_class(class).is_some() {
+        content::check(&file, &mut violations);
+    } else if class == uids::SEGMENTATION_STORAGE {
+        seg::check(&file, &mut violations);
+    } else if class == uids::SPATIAL_REGISTRATION_STORAGE {
+        reg::check(&file, &mut violations);
     }
     violations
 }

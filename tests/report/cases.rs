@@ -9,9 +9,10 @@ use radiomicsd::clock::Timestamp;
 use radiomicsd::dicom::uid::Uid;
 use radiomicsd::dicom::write::{put_items, put_text};
 use radiomicsd::finding::{Finding, FindingKind};
-use radiomicsd::image::{Geometry, Mask};
+use radiomicsd::image::{Geometry, Mask, Transform};
 use radiomicsd::report::{
-    CaseResult, Code, ImageSeries, Lesion, Measured, MeasurementGroup, RoiOrigin, Space, StageTiming,
+    CaseResult, Code, ImageSeries, Lesion, Measured, MeasurementGroup, ModelOutput, RegistrationResult, RoiOrigin,
+    Space, StageTiming,
 };
 
 pub fn uid(name: &str) -> Uid {
@@ -28,6 +29,8 @@ pub struct Plan {
     /// PET of another study than the rest.
     pub other_study: bool,
     pub harmonised: bool,
+    /// A model's output for each lesion, and an estimated registration of the PET.
+    pub outputs: bool,
 }
 
 impl Default for Plan {
@@ -40,6 +43,7 @@ impl Default for Plan {
             patient_name: "Grün^Jürgen",
             other_study: false,
             harmonised: true,
+            outputs: true,
         }
     }
 }
@@ -66,15 +70,45 @@ pub fn case(plan: &Plan) -> CaseResult {
         settings_hash: "0".repeat(64),
         inputs_digest: "1".repeat(64),
         images,
-        lesions,
         groups,
         findings: vec![
             Finding::new(FindingKind::GantryTilt, "MR_T1", "tilt of 3.0 degrees"),
             Finding::new(FindingKind::ContourOffSlice, "lesion 2", "1 contour lies 0.7 slices off"),
         ],
+        registrations: if plan.outputs && plan.roles.len() > 1 { vec![registration()] } else { Vec::new() },
+        models: if plan.outputs { lesions.iter().map(model).collect() } else { Vec::new() },
         notes: vec!["not harmonised: no model".into(), "not fused: no bundle".into()],
         timings: vec![StageTiming { stage: "extract".into(), seconds: 1.5, peak_memory_bytes: 1 << 30 }],
+        lesions,
         ..CaseResult::default()
+    }
+}
+
+/// A small turn and a shift.
+fn registration() -> RegistrationResult {
+    RegistrationResult {
+        role: "PT".into(),
+        fixed_to_moving: Transform::rigid([0.01, -0.02, 0.03], [5.0, 6.0, 7.0], [1.0, -2.0, 3.0]),
+        estimated: true,
+        trusted: true,
+        note: "mutual information, overlap 0.97".into(),
+    }
+}
+
+fn model(lesion: &Lesion) -> ModelOutput {
+    ModelOutput {
+        lesion: lesion.number,
+        model: "late fusion".into(),
+        version: "2026.1".into(),
+        endpoint: "lung metastasis".into(),
+        blocks: vec!["CT".into(), "PT".into()],
+        probability: 0.371_234_567_890_123_4,
+        interval: Some((0.29, 0.46)),
+        synergy: Some(0.412),
+        contributions: vec![("CT".into(), -0.3), ("PT".into(), 1.0 / 3.0)],
+        parameters: vec!["model_sha256=0000".into()],
+        warnings: if lesion.number == 1 { vec!["block MR_T1 was missing".into()] } else { Vec::new() },
+        card: "Trained on a synthetic cohort.".into(),
     }
 }
 

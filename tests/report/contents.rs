@@ -4,10 +4,12 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_object::{DefaultDicomObject, OpenFileOptions};
 use radiomicsd::dicom::codes::concepts as c;
 use radiomicsd::dicom::part10::{Keep, header_of};
-use radiomicsd::dicom::sr::{Content, Item, read_content};
+use radiomicsd::dicom::sr::{Content, Item, SrClass, read_content};
 use radiomicsd::dicom::write::{part10, put_bytes, put_text, put_texts, put_uid};
 use radiomicsd::finding::FindingKind;
-use radiomicsd::report::{CaseResult, Document, DocumentKind, Space, documents, features_csv, report_json};
+use radiomicsd::report::{
+    CaseResult, Document, DocumentKind, Space, Wanted, documents, documents_wanted, features_csv, report_json,
+};
 
 use super::cases::{Plan, case, uid};
 
@@ -63,7 +65,7 @@ fn a_repeated_job_makes_the_same_bytes_and_a_revision_others() {
 fn segmentations_come_before_the_report_that_refers_to_them() {
     let documents = documents(&case(&Plan::default())).unwrap();
     let names: Vec<_> = documents.iter().map(|document| document.name.as_str()).collect();
-    assert_eq!(names, ["seg-CT", "seg-PT", "seg-MR_T1", "sr"]);
+    assert_eq!(names, ["seg-CT", "seg-PT", "seg-MR_T1", "sr", "sr-model"]);
     let root = read_content(&sr(&documents)).unwrap();
     for group in groups(&root) {
         let Content::Image(segment) = &group.child(&c::REFERENCED_SEGMENT).unwrap().content else { panic!() };
@@ -74,16 +76,36 @@ fn segmentations_come_before_the_report_that_refers_to_them() {
 }
 
 #[test]
+fn one_content_is_encoded_for_each_class_under_its_own_uid() {
+    let wanted = Wanted { sr_classes: SrClass::ALL.to_vec(), ..Wanted::default() };
+    let documents = documents_wanted(&case(&Plan::default()), &wanted).unwrap();
+    let reports: Vec<_> = documents.iter().filter(|document| document.kind == DocumentKind::Sr).collect();
+    let reports: Vec<_> = reports.into_iter().filter(|report| !report.name.contains("model")).collect();
+    let classes: Vec<_> = reports.iter().map(|report| SrClass::from_sop_class(report.sop_class.as_str())).collect();
+    assert_eq!(classes, SrClass::ALL.iter().map(|class| Some(*class)).collect::<Vec<_>>());
+    let trees: Vec<_> = reports.iter().map(|report| read_content(&open(report)).unwrap()).collect();
+    assert!(trees[0] == trees[1] && trees[1] == trees[2]);
+    assert!(reports[0].sop_instance != reports[1].sop_instance && reports[1].sop_instance != reports[2].sop_instance);
+    // A series holds instances of one class of reports, as viewers expect.
+    assert!(reports[0].series != reports[1].series && reports[1].series != reports[2].series);
+    let no_report = Wanted { kinds: vec![DocumentKind::Seg], ..wanted };
+    let documents = documents_wanted(&case(&Plan::default()), &no_report).unwrap();
+    assert!(documents.iter().all(|document| document.kind == DocumentKind::Seg));
+}
+
+#[test]
 fn every_value_is_in_the_report_to_the_last_bit() {
     let case = case(&Plan::default());
     let root = read_content(&sr(&documents(&case).unwrap())).unwrap();
-    let raw: Vec<_> = groups(&root).into_iter().filter(|group| !group_name(group).contains("ComBat")).collect();
+    let plain = |group: &Item| !group_name(group).contains("ComBat") && !group_name(group).contains("cross");
+    let raw: Vec<_> = groups(&root).into_iter().filter(plain).collect();
     let ordered = [Space::Native, Space::Aligned];
     let expected = ordered.iter().flat_map(|space| case.groups.iter().filter(move |group| group.space == *space));
     let expected: Vec<_> = expected.collect();
     assert_eq!(raw.len(), expected.len());
     for (found, expected) in raw.iter().zip(expected) {
-        let values = expected.values.iter().flat_map(|v| [Some(v.value), v.misregistration_error]).flatten();
+        let values = expected.values.iter().filter(|measured| measured.family != "cross");
+        let values = values.flat_map(|v| [Some(v.value), v.misregistration_error]).flatten();
         let values: Vec<u64> = values.map(f64::to_bits).collect();
         assert_eq!(numbers(found).into_iter().map(f64::to_bits).collect::<Vec<_>>(), values);
     }
@@ -100,6 +122,74 @@ fn harmonised_values_stand_in_groups_of_their_own_with_their_own_tracking() {
     tracking.sort_unstable();
     tracking.dedup();
     assert_eq!(tracking.len(), groups.len());
+}
+
+#[test]
+fn features_of_two_images_together_stand_in_groups_of_their_own() {
+    let root = read_content(&sr(&documents(&case(&Plan::default())).unwrap())).unwrap();
+    let groups = groups(&root);
+    let cross: Vec<_> = groups.iter().filter(|group| group_name(group).contains("cross-modality")).collect();
+    assert_eq!(cross.len(), 12);
+    for group in cross {
+        assert_eq!(numbers(group).len(), 1);
+        let Content::Code(method) = &group.child(&c::MEASUREMENT_METHOD).unwrap().content else { panic!() };
+        assert!(method.is(&c::CROSS_METHOD));
+    }
+}
+
+#[test]
+fn the_model_report_has_groups_of_its_own_template_and_says_what_is_missing() {
+    let case = case(&Plan::default());
+    let documents = documents(&case).unwrap();
+    let document = documents.iter().find(|document| document.name == "sr-model").unwrap();
+    let report = documents.iter().find(|document| document.name == "sr").unwrap();
+    assert_eq!(document.series, report.series);
+    let root = read_content(&open(document)).unwrap();
+    for (group, output) in groups(&root).iter().zip(&case.models) {
+        assert_eq!(group.content, Content::Container { template: Some("1501".into()) });
+        let expected = [output.probability, 0.29, 0.46, 0.412, -0.3, 1.0 / 3.0];
+        assert_eq!(numbers(group).iter().map(|v| v.to_bits()).collect::<Vec<_>>(), expected.map(f64::to_bits));
+        let sources = group.children.iter().filter(|item| item.concept.is(&c::SOURCE_OF_MEASUREMENT));
+        assert_eq!(sources.count(), 2);
+        let comments =
+            format!("{:?}", group.children.iter().filter(|item| item.concept.is(&c::COMMENT)).collect::<Vec<_>>());
+        assert!(comments.contains("research use"));
+        assert_eq!(comments.contains("block MR_T1 was missing"), output.lesion == 1);
+        let Content::Code(quality) = &group.child(&c::QUALITY_ASSESSMENT).unwrap().content else { panic!() };
+        assert_eq!(quality.is(&c::QUALITY_WARNINGS), output.lesion == 1);
+    }
+}
+
+#[test]
+fn a_registration_object_takes_the_moving_images_into_the_references_frame() {
+    let wanted = Wanted { kinds: vec![DocumentKind::Reg], ..Wanted::default() };
+    for other_study in [false, true] {
+        let case = case(&Plan { other_study, ..Plan::default() });
+        let documents = documents_wanted(&case, &wanted).unwrap();
+        let document = documents.iter().find(|document| document.kind == DocumentKind::Reg).unwrap();
+        assert_eq!((document.name.as_str(), &document.study), ("reg-PT", &uid("study")));
+        let object = open(document);
+        let items = object.element(tags::REGISTRATION_SEQUENCE).unwrap().items().unwrap().to_vec();
+        let matrix = |item: &dicom_object::InMemDicomObject| {
+            let first =
+                |item: &dicom_object::InMemDicomObject, tag| item.element(tag).unwrap().items().unwrap()[0].clone();
+            let matrix = first(&first(item, tags::MATRIX_REGISTRATION_SEQUENCE), tags::MATRIX_SEQUENCE);
+            let kind = matrix.element(tags::FRAME_OF_REFERENCE_TRANSFORMATION_MATRIX_TYPE).unwrap().to_str().unwrap();
+            assert_eq!(kind, "RIGID");
+            matrix.element(tags::FRAME_OF_REFERENCE_TRANSFORMATION_MATRIX).unwrap().to_multi_float64().unwrap()
+        };
+        assert_eq!(items.len(), 2);
+        let identity = matrix(&items[0]);
+        assert!(identity.iter().enumerate().all(|(n, v)| (v - if n % 5 == 0 { 1.0 } else { 0.0 }).abs() < 1e-15));
+        let moving = matrix(&items[1]);
+        let point = [12.0, -34.0, 56.0];
+        let there = case.registrations[0].fixed_to_moving.apply(point);
+        for row in 0..3 {
+            let back: f64 =
+                (0..3).map(|column| moving[4 * row + column] * there[column]).sum::<f64>() + moving[4 * row + 3];
+            assert!((back - point[row]).abs() < 1e-9, "{back} {}", point[row]);
+        }
+    }
 }
 
 #[test]
@@ -224,10 +314,8 @@ fn over_two_studies_the_report_is_in_the_references_and_names_the_other_as_perti
     let documents = documents(&case(&Plan { other_study: true, ..Plan::default() })).unwrap();
     let place: Vec<_> = documents.iter().map(|document| (document.name.as_str(), document.study.clone())).collect();
     let (own, other) = (uid("study"), uid("study 2"));
-    assert_eq!(
-        place,
-        [("seg-CT", own.clone()), ("seg-PT", other.clone()), ("seg-MR_T1", own.clone()), ("sr", own.clone())]
-    );
+    let expected = [("seg-CT", &own), ("seg-PT", &other), ("seg-MR_T1", &own), ("sr", &own), ("sr-model", &own)];
+    assert_eq!(place, expected.map(|(name, study)| (name, study.clone())));
     let report = sr(&documents);
     let studies = |tag| {
         let items = report.element(tag).unwrap().items().unwrap().to_vec();
@@ -254,7 +342,8 @@ fn a_revision_goes_into_the_same_series_and_names_its_predecessor() {
     let series = predecessors[0].element(tags::REFERENCED_SERIES_SEQUENCE).unwrap().items().unwrap();
     let instances = series[0].element(tags::REFERENCED_SOP_SEQUENCE).unwrap().items().unwrap();
     let instance = instances[0].element(tags::REFERENCED_SOP_INSTANCE_UID).unwrap().to_str().unwrap();
-    assert_eq!(instance, before.last().unwrap().sop_instance.as_str());
+    let replaced = before.iter().find(|document| document.name == "sr").unwrap();
+    assert_eq!(instance, replaced.sop_instance.as_str());
     assert_eq!((predecessors.len(), series.len(), instances.len()), (1, 1, 1));
     assert_eq!(text(&report, tags::INSTANCE_NUMBER), "2");
 }
@@ -317,10 +406,8 @@ fn a_segmentation_holds_the_masks_bit_by_bit() {
 fn a_segment_has_the_tracking_uid_of_its_raw_native_group() {
     let documents = documents(&case(&Plan::default())).unwrap();
     let root = read_content(&sr(&documents)).unwrap();
-    for group in groups(&root)
-        .iter()
-        .filter(|group| !group_name(group).contains("aligned") && !group_name(group).contains("ComBat"))
-    {
+    let plain = |group: &&Item| ["aligned", "ComBat", "cross"].iter().all(|word| !group_name(group).contains(word));
+    for group in groups(&root).iter().filter(plain) {
         let name = group_name(group);
         let role = name.split(' ').nth(2).unwrap();
         let seg = open(documents.iter().find(|document| document.name == format!("seg-{role}")).unwrap());
@@ -379,14 +466,17 @@ fn a_result_that_contradicts_itself_makes_no_document() {
 
 #[test]
 fn a_long_report_is_written_quickly_and_takes_at_most_a_kilobyte_per_measurement() {
-    let plan = Plan { lesions: 1, features: 500, harmonised: false, spaces: vec![Space::Native], ..Plan::default() };
+    let spaces = vec![Space::Native];
+    let plan = Plan { lesions: 1, features: 500, harmonised: false, outputs: false, spaces, ..Plan::default() };
     let case = case(&plan);
-    documents(&case).unwrap(); // warm
-    let start = std::time::Instant::now();
-    let documents = documents(&case).unwrap();
-    let elapsed = start.elapsed();
-    let size = documents.last().unwrap().bytes.len();
+    let run = || {
+        let start = std::time::Instant::now();
+        let documents = documents(&case).unwrap();
+        (start.elapsed(), documents.iter().find(|document| document.kind == DocumentKind::Sr).unwrap().bytes.len())
+    };
+    let (elapsed, size) = (0..5).map(|_| run()).min().unwrap();
     println!("3 x 500 features: {} bytes per measurement, {elapsed:?}", size / 1500);
     assert!(size <= 1500 * 1000, "{size} bytes");
-    assert!(elapsed.as_millis() < 1000, "{elapsed:?}");
+    // 100 ms on a free machine, checked twice over because tests run side by side.
+    assert!(elapsed.as_millis() < 200, "{elapsed:?}");
 }

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use radiomicsd::report::{CaseResult, Space, documents};
+use radiomicsd::dicom::sr::SrClass;
+use radiomicsd::report::{CaseResult, DocumentKind, Space, Wanted, documents, documents_wanted};
 
 use super::cases::{Plan, case};
 
@@ -30,6 +31,8 @@ fn script() -> Option<PathBuf> {
 
 /// Writes the documents of a case into the build's folder for test files.
 fn write(name: &str, case: &CaseResult) -> Vec<PathBuf> {
+    let kinds = vec![DocumentKind::Sr, DocumentKind::Seg, DocumentKind::Reg];
+    let wanted = Wanted { kinds, sr_classes: SrClass::ALL.to_vec() };
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("report").join(name);
     std::fs::create_dir_all(&folder).unwrap();
     let write = |document: radiomicsd::report::Document| {
@@ -37,7 +40,17 @@ fn write(name: &str, case: &CaseResult) -> Vec<PathBuf> {
         std::fs::write(&file, &document.bytes).unwrap();
         file
     };
-    documents(case).unwrap().into_iter().map(write).collect()
+    documents_wanted(case, &wanted).unwrap().into_iter().map(write).collect()
+}
+
+/// Modules, value types and references of any object: its errors are lines of its output.
+fn dciodvfy(file: &Path) {
+    let Some(tools) = tools() else { return };
+    let output = Command::new(tools.join("dciodvfy")).arg(file).output().unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    println!("{text}");
+    let errors: Vec<_> = text.lines().filter(|line| line.starts_with("Error") || line.starts_with("Abort")).collect();
+    assert!(errors.is_empty(), "{}: {errors:?}", file.display());
 }
 
 /// Writes the documents of a case, where they can be looked at afterwards, and runs all validators on each.
@@ -47,6 +60,10 @@ fn validate(name: &str, case: &CaseResult) {
         return;
     };
     for file in write(name, case) {
+        if file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("reg-")) {
+            dciodvfy(&file);
+            continue;
+        }
         let output = Command::new(&script).arg(&file).output().unwrap();
         let verdict = String::from_utf8_lossy(&output.stdout).into_owned();
         println!("{verdict}");
@@ -97,6 +114,7 @@ for group in groups:
 expected = {}
 for row in csv.DictReader(open(folder + "/features.csv")):
     name = f"Lesion {row['lesion']} {row['role']}" + (" aligned" if row["space"] == "aligned" else "")
+    name += " cross-modality" if row["family"] == "cross" else ""
     expected.setdefault(name, []).append(float(row["value"]))
     if row["harmonised_value"]:
         expected.setdefault(name + " ComBat-harmonised", []).append(float(row["harmonised_value"]))

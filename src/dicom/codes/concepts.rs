@@ -176,6 +176,13 @@ pub const SEGMENTATION: Coded = Coded::of("DCM", "113076", "Segmentation");
 pub const SOURCE_IMAGE_FOR_PROCESSING: Coded =
     Coded::of("DCM", "121322", "Source image for image processing operation");
 
+// Registration (CID 7100)
+
+/// (125021, DCM, "Frame of Reference Identity").
+pub const FRAME_OF_REFERENCE_IDENTITY: Coded = Coded::of("DCM", "125021", "Frame of Reference Identity");
+/// (125024, DCM, "Image Content-based Alignment").
+pub const CONTENT_BASED_ALIGNMENT: Coded = Coded::of("DCM", "125024", "Image Content-based Alignment");
+
 // Segmented properties (CID 7150, 7151)
 
 /// (49755003, SCT, "Morphologically Abnormal Structure").
@@ -204,6 +211,15 @@ pub const COMBAT_VALUE: Coded = Coded::of(super::OWN, "COMBAT", "ComBat-harmonis
 pub const COMBAT_METHOD: Coded = Coded::of(super::OWN, "COMBAT", "ComBat harmonisation");
 /// Measured on the common grid after alignment: our own.
 pub const ALIGNED_METHOD: Coded = Coded::of(super::OWN, "ALIGNED", "Measured on the common grid after alignment");
+/// Multi-modal radiomics fusion: our own.
+pub const FUSION_METHOD: Coded = Coded::of(super::OWN, "FUSION", "Multi-modal radiomics fusion");
+/// Measurements of several modalities together: our own.
+pub const CROSS_METHOD: Coded = Coded::of(super::OWN, "CROSSMOD", "Measured across modalities on the common grid");
+/// Model output: our own.
+pub const MODEL_OUTPUT: Coded = Coded::of(super::OWN, "MODEL", "Model output");
+/// Cross-modality covariance synergy: our own.
+pub const SYNERGY: Coded =
+    Coded::of(super::OWN, "SYNERGY", "Cross-modality covariance synergy (Frobenius norm of block)");
 /// Error of a feature from misregistration: our own.
 pub const MISREGISTRATION_ERROR: Coded = Coded::of(super::OWN, "MISREGERR", "Error of a feature from misregistration");
 /// Feature: our own.

@@ -4,6 +4,7 @@
 //! relationships and value types that Enhanced, Comprehensive and Comprehensive 3D SR have in common are made, so one
 //! tree is valid in all three.
 
+mod class;
 mod encode;
 mod evidence;
 mod item;
@@ -12,9 +13,11 @@ pub mod tid1001;
 pub mod tid1411;
 pub mod tid1419;
 pub mod tid1500;
+pub mod tid1501;
 pub mod tid1600;
 pub mod tid4019;
 
+pub use class::SrClass;
 pub use encode::put_content;
 pub use evidence::Evidence;
 pub use item::{Content, ImageReference, Item, Number, Relationship};

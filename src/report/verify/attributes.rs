@@ -10,6 +10,7 @@ use dicom_object::{DefaultDicomObject, InMemDicomObject};
 
 use super::Violation;
 use crate::dicom::attributes::{Named, has_value, items, texts};
+use crate::dicom::sr::SrClass;
 use crate::dicom::uid::Uid;
 use crate::report::header::{legal_date, legal_time};
 
@@ -86,14 +87,26 @@ const SEG_TYPE_1: &[Tag] = &[
 
 const SEG_TYPE_2: &[Tag] = &[tags::POSITION_REFERENCE_INDICATOR, tags::CONTENT_CREATOR_NAME, tags::CONTENT_DESCRIPTION];
 
+const REG_TYPE_1: &[Tag] = &[
+    tags::CONTENT_DATE,
+    tags::CONTENT_TIME,
+    tags::MANUFACTURER,
+    tags::MANUFACTURER_MODEL_NAME,
+    tags::DEVICE_SERIAL_NUMBER,
+    tags::SOFTWARE_VERSIONS,
+    tags::FRAME_OF_REFERENCE_UID,
+    tags::CONTENT_LABEL,
+    tags::REGISTRATION_SEQUENCE,
+    tags::REFERENCED_SERIES_SEQUENCE,
+];
+
 /// Adds what the attributes of a document break.
 pub(super) fn check(file: &DefaultDicomObject, violations: &mut Vec<Violation>) {
     let class = file.meta().media_storage_sop_class_uid().trim_end_matches('\0').to_owned();
     let (type_1, type_2): (&[Tag], &[Tag]) = match class.as_str() {
-        uids::COMPREHENSIVE3_DSR_STORAGE | uids::COMPREHENSIVE_SR_STORAGE | uids::ENHANCED_SR_STORAGE => {
-            (SR_TYPE_1, SR_TYPE_2)
-        }
+        report if SrClass::from_sop_class(report).is_some() => (SR_TYPE_1, SR_TYPE_2),
         uids::SEGMENTATION_STORAGE => (SEG_TYPE_1, SEG_TYPE_2),
+        uids::SPATIAL_REGISTRATION_STORAGE => (REG_TYPE_1, SEG_TYPE_2),
         _ => (&[], &[]),
     };
     let missing = TYPE_1.iter().chain(type_1).filter(|tag| !has_value(file, **tag));
