@@ -29,6 +29,8 @@ pub enum FindingKind {
     DuplicatePosition,
     /// Slices of one series have different orientations.
     MixedOrientation,
+    /// Slices of one series have different matrix sizes or pixel spacings.
+    MixedMatrix,
     /// The slice normal and the direction of travel differ.
     GantryTilt,
     /// One or two slices: no volume.
@@ -112,6 +114,7 @@ impl FindingKind {
         Self::VariableSpacing,
         Self::DuplicatePosition,
         Self::MixedOrientation,
+        Self::MixedMatrix,
         Self::GantryTilt,
         Self::TooFewSlices,
         Self::NotHounsfield,
@@ -159,6 +162,7 @@ impl FindingKind {
             Self::VariableSpacing => "variable_spacing",
             Self::DuplicatePosition => "duplicate_position",
             Self::MixedOrientation => "mixed_orientation",
+            Self::MixedMatrix => "mixed_matrix",
             Self::GantryTilt => "gantry_tilt",
             Self::TooFewSlices => "too_few_slices",
             Self::NotHounsfield => "not_hounsfield",
@@ -207,6 +211,7 @@ impl FindingKind {
             | Self::VariableSpacing
             | Self::DuplicatePosition
             | Self::MixedOrientation
+            | Self::MixedMatrix
             | Self::GantryTilt
             | Self::TooFewSlices
             | Self::UnsupportedTransferSyntax

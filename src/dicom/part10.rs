@@ -1,7 +1,8 @@
 //! Reading Part-10 files (PS3.10 chapter 7): the header now, the pixels when they are asked for.
 
+use std::fs::File;
 use std::io::{BufReader, Cursor, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dicom_core::Tag;
 use dicom_dictionary_std::{tags, uids};
@@ -19,6 +20,9 @@ const INFLATED_BYTES_MAX: u64 = 2 << 30;
 
 /// Retired, but archives hold it.
 pub const EXPLICIT_VR_BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
+
+/// Headers of images are 3 to 15 KiB.
+const HEADER_BUFFER_BYTES: usize = 16 << 10;
 
 /// Preamble and `DICM` (PS3.10 7.1).
 const PREAMBLE_BYTES: usize = 132;
@@ -77,8 +81,15 @@ pub struct Part10 {
     pub object: InMemDicomObject,
     /// Transfer Syntax UID (0002,0010).
     pub transfer_syntax: Uid,
-    /// Where the pixels are, if there are any.
-    pub pixels: Option<PixelLocation>,
+    /// The way to the pixels, if there are any.
+    pub pixels: Option<StoredPixels>,
+}
+
+/// The way to the pixels of a file, which is not kept open.
+#[derive(Debug)]
+pub struct StoredPixels {
+    /// Where they are.
+    pub location: PixelLocation,
     source: Source,
 }
 
@@ -86,14 +97,11 @@ pub struct Part10 {
 #[derive(Debug)]
 enum Source {
     File {
-        file: std::fs::File,
+        path: PathBuf,
         length: u64,
     },
-    /// The bytes from this offset on: a file in memory, or an inflated data set.
-    Memory {
-        bytes: Vec<u8>,
-        offset: u64,
-    },
+    /// A file in memory, or an inflated data set.
+    Memory(Vec<u8>),
 }
 
 impl Part10 {
@@ -102,12 +110,10 @@ impl Part10 {
     /// # Errors
     /// When the file cannot be read, or is no Part-10 file.
     pub fn open(path: &Path, keep: Keep) -> Result<Self, FormatError> {
-        let file = std::fs::File::open(path)?;
+        let file = File::open(path)?;
         let length = file.metadata()?.len();
-        let mut reader = BufReader::with_capacity(16 << 10, &file);
-        let (meta, data_set, inflated) = read_parts(&mut reader, length, keep)?;
-        let source = inflated.unwrap_or(Source::File { file, length });
-        Ok(Self { object: data_set.object, transfer_syntax: meta, pixels: data_set.pixels, source })
+        let parts = read_parts(&mut BufReader::with_capacity(HEADER_BUFFER_BYTES, file), length, keep)?;
+        Ok(parts.with_source(|| Source::File { path: path.to_owned(), length }))
     }
 
     /// Reads the header of a file in memory, and keeps the bytes for its pixels.
@@ -116,18 +122,20 @@ impl Part10 {
     /// When it is no Part-10 file.
     pub fn from_bytes(bytes: Vec<u8>, keep: Keep) -> Result<Self, FormatError> {
         let length = bytes.len() as u64;
-        let (meta, data_set, inflated) = read_parts(&mut Cursor::new(&bytes), length, keep)?;
-        let source = inflated.unwrap_or(Source::Memory { bytes, offset: 0 });
-        Ok(Self { object: data_set.object, transfer_syntax: meta, pixels: data_set.pixels, source })
+        let parts = read_parts(&mut Cursor::new(&bytes), length, keep)?;
+        Ok(parts.with_source(|| Source::Memory(bytes)))
     }
+}
 
-    /// How many bytes there are from `offset` on.
+impl StoredPixels {
+    /// How many bytes there are from `offset` of the file (or the inflated data set) on.
     #[must_use]
     pub fn bytes_from(&self, offset: u64) -> u64 {
-        match &self.source {
-            Source::File { length, .. } => length.saturating_sub(offset),
-            Source::Memory { bytes, offset: start } => (start + bytes.len() as u64).saturating_sub(offset),
-        }
+        let length = match &self.source {
+            Source::File { length, .. } => *length,
+            Source::Memory(bytes) => bytes.len() as u64,
+        };
+        length.saturating_sub(offset)
     }
 
     /// Fills `buffer` with the bytes at `offset`.
@@ -136,13 +144,32 @@ impl Part10 {
     /// When there are not as many, or the file cannot be read.
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> std::io::Result<()> {
         match &self.source {
-            Source::File { file, .. } => std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset),
-            Source::Memory { bytes, offset: start } => {
-                let start = offset.checked_sub(*start).and_then(|start| usize::try_from(start).ok());
+            Source::File { path, .. } => std::os::unix::fs::FileExt::read_exact_at(&File::open(path)?, buffer, offset),
+            Source::Memory(bytes) => {
+                let start = usize::try_from(offset).ok();
                 let found = start.and_then(|start| bytes.get(start..start.checked_add(buffer.len())?));
                 buffer.copy_from_slice(found.ok_or(std::io::ErrorKind::UnexpectedEof)?);
                 Ok(())
             }
+        }
+    }
+}
+
+/// What reading a file gave.
+struct Parts {
+    transfer_syntax: Uid,
+    data_set: DataSet,
+    /// The data set's bytes where they are not those of the file.
+    inflated: Option<Vec<u8>>,
+}
+
+impl Parts {
+    fn with_source(self, source: impl FnOnce() -> Source) -> Part10 {
+        let source = self.inflated.map_or_else(source, Source::Memory);
+        Part10 {
+            object: self.data_set.object,
+            transfer_syntax: self.transfer_syntax,
+            pixels: self.data_set.pixels.map(|location| StoredPixels { location, source }),
         }
     }
 }
@@ -152,11 +179,11 @@ impl Part10 {
 /// # Errors
 /// When it is no Part-10 file.
 pub fn header_of(bytes: &[u8], keep: Keep) -> Result<(InMemDicomObject, Uid), FormatError> {
-    let (meta, data_set, _) = read_parts(&mut Cursor::new(bytes), bytes.len() as u64, keep)?;
-    Ok((data_set.object, meta))
+    let parts = read_parts(&mut Cursor::new(bytes), bytes.len() as u64, keep)?;
+    Ok((parts.data_set.object, parts.transfer_syntax))
 }
 
-fn read_parts(reader: &mut impl Read, length: u64, keep: Keep) -> Result<(Uid, DataSet, Option<Source>), FormatError> {
+fn read_parts(reader: &mut impl Read, length: u64, keep: Keep) -> Result<Parts, FormatError> {
     let mut preamble = [0; PREAMBLE_BYTES];
     let is_dicom = length >= PREAMBLE_BYTES as u64 && {
         reader.read_exact(&mut preamble)?;
@@ -185,14 +212,14 @@ fn read_parts(reader: &mut impl Read, length: u64, keep: Keep) -> Result<(Uid, D
             // Inflated only as far as the facts go: a small file may hold gigabytes of zeros.
             let inflating = flate2::read::DeflateDecoder::new(rest);
             let data_set = dataset::read(BufReader::new(inflating), 0, INFLATED_BYTES_MAX, encoding, keep)?;
-            return Ok((transfer_syntax, DataSet { pixels: None, ..data_set }, None));
+            return Ok(Parts { transfer_syntax, data_set: DataSet { pixels: None, ..data_set }, inflated: None });
         }
         let bytes = inflate(rest)?;
         let data_set = dataset::read(bytes.as_slice(), 0, bytes.len() as u64, encoding, keep)?;
-        return Ok((transfer_syntax, data_set, Some(Source::Memory { bytes, offset: 0 })));
+        return Ok(Parts { transfer_syntax, data_set, inflated: Some(bytes) });
     }
     let data_set = dataset::read(rest, meta.end, length, encoding, keep)?;
-    Ok((transfer_syntax, data_set, None))
+    Ok(Parts { transfer_syntax, data_set, inflated: None })
 }
 
 /// PS3.5 A.5: a raw deflate stream (RFC 1951).

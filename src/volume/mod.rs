@@ -4,11 +4,26 @@
 //! the site's policy; nothing is guessed.
 
 mod contours;
+mod error;
+mod frame;
 pub mod nifti;
+mod pixels;
+mod quality;
+mod regular;
 mod rtstruct;
+mod samples;
 mod seg;
+mod series;
+mod stack;
 pub mod suv;
+mod units;
 
 pub use contours::{fits, rasterise, rasterise_onto};
+pub use error::VolumeError;
 pub use rtstruct::{Contour, GeometricType, Roi, RtStructError, StructureSet};
 pub use seg::{SegError, Segment, Segmentation};
+pub use series::{SeriesVolume, SlicePadding, VolumeOrigin};
+pub use units::Units;
+
+/// The most voxels of one volume: 8 GiB of values.
+pub const VOXELS_MAX: u64 = 1 << 31;

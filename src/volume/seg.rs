@@ -12,7 +12,7 @@ use dicom_object::InMemDicomObject;
 
 use super::rtstruct::{code, is_laterality};
 use crate::dicom::attributes::{self, AttributeError};
-use crate::dicom::dataset::{Keep, PixelLocation};
+use crate::dicom::dataset::Keep;
 use crate::dicom::geometry::{Orientation, PlaneError};
 use crate::dicom::part10::{FormatError, Part10};
 use crate::dicom::uid::Uid;
@@ -208,16 +208,13 @@ impl Coding {
             Self::Binary => n.div_ceil(8),
             Self::Fractional { .. } => n,
         };
-        let location = file.pixels.filter(|location| location.tag == tags::PIXEL_DATA);
-        let found = location.and_then(|PixelLocation { length, .. }| length).unwrap_or(0);
-        if found < expected as u64 || location.is_some_and(|l| file.bytes_from(l.offset) < expected as u64) {
-            return Err(SegError::PixelData { found, expected: expected as u64 });
-        }
+        let stored = file.pixels.as_ref().filter(|stored| stored.location.tag == tags::PIXEL_DATA);
+        let length = stored.and_then(|stored| stored.location.length).unwrap_or(0);
+        let found = stored.map_or(0, |stored| length.min(stored.bytes_from(stored.location.offset)));
+        let refused = SegError::PixelData { found, expected: expected as u64 };
+        let Some(stored) = stored.filter(|_| found >= expected as u64) else { return Err(refused) };
         let mut bytes = vec![0; expected];
-        if let Some(location) = location {
-            file.read_at(location.offset, &mut bytes)
-                .map_err(|_| SegError::PixelData { found, expected: expected as u64 })?;
-        }
+        stored.read_at(stored.location.offset, &mut bytes).map_err(|_| refused)?;
         Ok(match self {
             Self::Binary => Pixels::Bits(bytes),
             Self::Fractional { half } => Pixels::Bytes { values: bytes, half },

@@ -1,0 +1,9 @@
+//! Volumes, SUV and regions of the reference data, against values that an independent reader made.
+//!
+//! The data lie beside the project (see the README of its reference folder) and are never part of it: where they are
+//! absent, each test says so and counts as passed.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::float_cmp)] // A test that cannot go on has failed.
+
+mod series;
+mod support;
