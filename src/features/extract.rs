@@ -2,11 +2,11 @@
 
 use ndarray::Array3;
 
-use super::diagnostics::{Diagnostics, ImageDiagnostics, Omission, StepDiagnostics};
+use super::diagnostics::{Diagnostics, ImageDiagnostics, StepDiagnostics};
 use super::regrid::{SHARE_TOLERANCE, regrid, target_grid, touched};
+use super::results::{FeatureValue, Results};
 use super::roi::{BoundingBox, Roi, masked};
 use super::statistics::Statistics;
-use super::table::{Feature, Row};
 use super::{Family, FeatureError, Resegment, RoiStep, Settings, intensity};
 use crate::image::{Geometry, Mask, Volume};
 
@@ -20,21 +20,6 @@ pub struct Extraction {
     pub values: Vec<FeatureValue>,
     /// Image and region at each step, and what has no value.
     pub diagnostics: Diagnostics,
-}
-
-/// The value of one feature.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FeatureValue {
-    /// The row of the table.
-    pub feature: &'static Feature,
-    /// The feature's tag with its aggregation suffix, such as `cm_joint_max_3D_avg`.
-    pub tag: String,
-    /// Aggregation as in the IBSI reference tables, such as `3D avg`; empty where there is none.
-    pub aggregation: String,
-    /// Discretisation such as `FBS 25`; empty where there is none.
-    pub discretisation: String,
-    /// The value; finite.
-    pub value: f64,
 }
 
 /// Extracts the features of one region.
@@ -61,15 +46,18 @@ pub fn extract(image: &Volume<f32>, mask: &Mask, settings: &Settings) -> Result<
     }
     let diagnostics =
         Diagnostics { initial, interpolated, resegmented: roi.diagnostics(), grey_levels: None, omitted: Vec::new() };
-    let mut results = Results { values: Vec::new(), omitted: Vec::new() };
+    let mut results = Results::default();
     for family in Family::ALL.iter().filter(|family| settings.families.contains(family)) {
-        if *family == Family::Intensity
-            && let Some(statistics) = Statistics::of(&roi.values)
-        {
-            results.add(&intensity::ROWS, &statistics, "", "", "");
-        }
+        measure(*family, &roi, &mut results);
     }
     Ok(Extraction { values: results.values, diagnostics: Diagnostics { omitted: results.omitted, ..diagnostics } })
+}
+
+/// The features of one family.
+fn measure(family: Family, roi: &Roi, results: &mut Results) {
+    if family == Family::Intensity {
+        intensity::measure(roi, results);
+    }
 }
 
 /// The values of an array in standard layout.
@@ -166,27 +154,6 @@ fn resegment(roi: &mut Roi, settings: Resegment) {
     if let (Some(sigma), Some(statistics)) = (settings.outlier_sigma, Statistics::of(&roi.values)) {
         let reach = sigma * statistics.variance.sqrt();
         roi.keep(statistics.mean - reach, statistics.mean + reach);
-    }
-}
-
-/// Values as they are computed, and those that are not finite.
-struct Results {
-    values: Vec<FeatureValue>,
-    omitted: Vec<Omission>,
-}
-
-impl Results {
-    fn add<T>(&mut self, rows: &'static [Row<T>], from: &T, suffix: &str, aggregation: &str, discretisation: &str) {
-        for row in rows {
-            let value = (row.eval)(from);
-            let tag = format!("{}{suffix}", row.feature.tag);
-            if value.is_finite() {
-                let (aggregation, discretisation) = (aggregation.to_owned(), discretisation.to_owned());
-                self.values.push(FeatureValue { feature: &row.feature, tag, aggregation, discretisation, value });
-            } else {
-                self.omitted.push(Omission { tag, reason: row.undefined.to_owned() });
-            }
-        }
     }
 }
 

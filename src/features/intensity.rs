@@ -5,11 +5,20 @@
 //! the 90th percentile.
 
 use super::Family;
+use super::results::Results;
+use super::roi::Roi;
 use super::statistics::Statistics;
 use super::table::{Row, Unit};
 
 const MEAN_ZERO: &str = "the mean intensity is zero";
 const QUARTILES_CANCEL: &str = "the quartiles add up to zero";
+
+/// The statistics of the region's intensities.
+pub(super) fn measure(roi: &Roi, results: &mut Results) {
+    if let Some(statistics) = Statistics::of(&roi.values) {
+        results.add_plain(&ROWS, &statistics);
+    }
+}
 
 const fn row(
     id: &'static str,

@@ -16,6 +16,7 @@ mod extract;
 mod family;
 mod intensity;
 mod regrid;
+mod results;
 mod roi;
 mod settings;
 mod statistics;
@@ -23,7 +24,8 @@ pub mod table;
 
 pub use diagnostics::{Diagnostics, GreyLevels, ImageDiagnostics, Omission, RoiDiagnostics, StepDiagnostics, Summary};
 pub use error::{FeatureError, RoiStep};
-pub use extract::{Extraction, FeatureValue, extract};
+pub use extract::{Extraction, extract};
 pub use family::Family;
+pub use results::FeatureValue;
 pub use settings::{Aggregation, BinAnchor, Discretise, MAX_BINS, Resample, Resegment, Settings, Spacing, Texture};
 pub use table::{Feature, Unit};

@@ -1,0 +1,54 @@
+//! Values as the families compute them.
+
+use super::Omission;
+use super::table::{Feature, Row};
+
+/// The value of one feature.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeatureValue {
+    /// The row of the table.
+    pub feature: &'static Feature,
+    /// The feature's tag with its aggregation suffix, such as `cm_joint_max_3D_avg`.
+    pub tag: String,
+    /// Aggregation as in the IBSI reference tables, such as `3D avg`; empty where there is none.
+    pub aggregation: String,
+    /// Discretisation such as `FBS 25`; empty where there is none.
+    pub discretisation: String,
+    /// The value; finite.
+    pub value: f64,
+}
+
+/// Values, and what has none.
+#[derive(Default)]
+pub(super) struct Results {
+    pub(super) values: Vec<FeatureValue>,
+    pub(super) omitted: Vec<Omission>,
+}
+
+impl Results {
+    /// Every row of a family that is neither aggregated nor of grey levels.
+    pub(super) fn add_plain<T>(&mut self, rows: &'static [Row<T>], from: &T) {
+        self.add(rows, from, "", "", "");
+    }
+
+    /// Every row of a family; values that are not finite are omissions with the row's reason.
+    pub(super) fn add<T>(
+        &mut self,
+        rows: &'static [Row<T>],
+        from: &T,
+        suffix: &str,
+        aggregation: &str,
+        discretisation: &str,
+    ) {
+        for row in rows {
+            let value = (row.eval)(from);
+            let tag = format!("{}{suffix}", row.feature.tag);
+            if value.is_finite() {
+                let (aggregation, discretisation) = (aggregation.to_owned(), discretisation.to_owned());
+                self.values.push(FeatureValue { feature: &row.feature, tag, aggregation, discretisation, value });
+            } else {
+                self.omitted.push(Omission { tag, reason: row.undefined.to_owned() });
+            }
+        }
+    }
+}
