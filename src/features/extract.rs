@@ -3,11 +3,12 @@
 use ndarray::Array3;
 
 use super::diagnostics::{Diagnostics, ImageDiagnostics, StepDiagnostics};
+use super::discretise::{GreyLevelCounts, Ungraded};
 use super::regrid::{SHARE_TOLERANCE, regrid, target_grid, touched};
 use super::results::{FeatureValue, Results};
 use super::roi::{BoundingBox, Roi, masked};
 use super::statistics::Statistics;
-use super::{Family, FeatureError, Resegment, RoiStep, Settings, intensity};
+use super::{Family, FeatureError, Resegment, RoiStep, Settings, histogram, intensity, ivh};
 use crate::image::{Geometry, Mask, Volume};
 
 /// The most voxels that the block around a region may have: 2 GiB of intensities.
@@ -47,16 +48,40 @@ pub fn extract(image: &Volume<f32>, mask: &Mask, settings: &Settings) -> Result<
     let diagnostics =
         Diagnostics { initial, interpolated, resegmented: roi.diagnostics(), grey_levels: None, omitted: Vec::new() };
     let mut results = Results::default();
+    let levels = grey_levels(&roi, settings);
     for family in Family::ALL.iter().filter(|family| settings.families.contains(family)) {
-        measure(*family, &roi, &mut results);
+        measure(*family, &roi, levels.as_ref(), settings, &mut results);
     }
-    Ok(Extraction { values: results.values, diagnostics: Diagnostics { omitted: results.omitted, ..diagnostics } })
+    let grey_levels = levels.and_then(Result::ok).map(|levels| levels.diagnostics());
+    let diagnostics = Diagnostics { grey_levels, omitted: results.omitted, ..diagnostics };
+    Ok(Extraction { values: results.values, diagnostics })
+}
+
+/// The region's grey levels, where a family needs them.
+fn grey_levels(roi: &Roi, settings: &Settings) -> Option<Result<GreyLevelCounts, Ungraded>> {
+    let needed = settings.families.iter().any(|family| family.is_discretised());
+    needed.then(|| GreyLevelCounts::of(&roi.values, settings)).flatten()
 }
 
 /// The features of one family.
-fn measure(family: Family, roi: &Roi, results: &mut Results) {
-    if family == Family::Intensity {
-        intensity::measure(roi, results);
+fn measure(
+    family: Family,
+    roi: &Roi,
+    levels: Option<&Result<GreyLevelCounts, Ungraded>>,
+    settings: &Settings,
+    results: &mut Results,
+) {
+    let levels = if family.is_discretised() { levels } else { None };
+    let levels = match levels {
+        Some(Err(reason)) => return results.omit(family, reason),
+        Some(Ok(levels)) => Some(levels),
+        None => None,
+    };
+    match (family, levels) {
+        (Family::Intensity, _) => intensity::measure(roi, results),
+        (Family::Ivh, _) => ivh::measure(roi, settings, results),
+        (Family::Histogram, Some(levels)) => histogram::measure(levels, settings, results),
+        _ => {}
     }
 }
 

@@ -11,10 +11,13 @@
 )]
 
 mod diagnostics;
+mod discretise;
 mod error;
 mod extract;
 mod family;
+mod histogram;
 mod intensity;
+mod ivh;
 mod regrid;
 mod results;
 mod roi;

@@ -1,7 +1,7 @@
 //! Values as the families compute them.
 
-use super::Omission;
 use super::table::{Feature, Row};
+use super::{Family, Omission};
 
 /// The value of one feature.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +26,11 @@ pub(super) struct Results {
 }
 
 impl Results {
+    /// Leaves out a family.
+    pub(super) fn omit(&mut self, family: Family, reason: &dyn std::fmt::Display) {
+        self.omitted.push(Omission { tag: family.name().to_owned(), reason: reason.to_string() });
+    }
+
     /// Every row of a family that is neither aggregated nor of grey levels.
     pub(super) fn add_plain<T>(&mut self, rows: &'static [Row<T>], from: &T) {
         self.add(rows, from, "", "", "");

@@ -72,6 +72,41 @@ impl Statistics {
         })
     }
 
+    /// Of numbers that each occur so often, in ascending order; `None` when there are none.
+    pub(super) fn of_counts(counts: &[(f64, u64)]) -> Option<Self> {
+        let n: u64 = counts.iter().map(|(_, count)| count).sum();
+        let (min, max) = (counts.first()?.0, counts.last()?.0);
+        let total = n as f64;
+        let [sum, energy] = weighted(counts, |v| [v, v * v]);
+        let mean = sum / total;
+        let [p10, p25, p50, p75, p90] = [0.1, 0.25, 0.5, 0.75, 0.9].map(|share| count_percentile(counts, n, share));
+        let [second, third, fourth, mad, medad, inner_n, inner_sum] = weighted(counts, |v| {
+            let d = v - mean;
+            let inner = f64::from(u8::from(v >= p10 && v <= p90));
+            [d * d, d * d * d, d * d * d * d, d.abs(), (v - p50).abs(), inner, inner * v]
+        });
+        let inner_mean = inner_sum / inner_n;
+        let [inner_mad] = weighted(counts, |v| [if v >= p10 && v <= p90 { (v - inner_mean).abs() } else { 0.0 }]);
+        Some(Self {
+            n: n as usize,
+            mean,
+            variance: second / total,
+            third: third / total,
+            fourth: fourth / total,
+            min,
+            max,
+            p10,
+            p25,
+            p50,
+            p75,
+            p90,
+            mad: mad / total,
+            rmad: if inner_n > 0.0 { inner_mad / inner_n } else { 0.0 },
+            medad: medad / total,
+            energy,
+        })
+    }
+
     /// Third standardised moment; 0 where all values are equal.
     pub(super) fn skewness(&self) -> f64 {
         if self.min < self.max { self.third / self.variance.powf(1.5) } else { 0.0 }
@@ -105,6 +140,27 @@ pub(super) fn sums<const N: usize>(values: &[f32], terms: impl Fn(f64) -> [f64; 
 fn added<const N: usize>(mut sum: [f64; N], term: [f64; N]) -> [f64; N] {
     sum.iter_mut().zip(term).for_each(|(s, t)| *s += t);
     sum
+}
+
+/// Several sums over numbers that each occur so often.
+fn weighted<const N: usize>(counts: &[(f64, u64)], terms: impl Fn(f64) -> [f64; N]) -> [f64; N] {
+    counts.iter().fold([0.0; N], |sum, (value, count)| added(sum, terms(*value).map(|term| term * *count as f64)))
+}
+
+/// The percentile of `n` numbers in ascending order that each occur so often: as [`percentiles`].
+fn count_percentile(counts: &[(f64, u64)], n: u64, share: f64) -> f64 {
+    let position = share * (n - 1) as f64;
+    let below = position.floor();
+    let at = |rank: u64| {
+        let mut seen = 0;
+        let found = counts.iter().find(|(_, count)| {
+            seen += count;
+            seen > rank
+        });
+        found.or(counts.last()).map_or(f64::NAN, |(value, _)| *value)
+    };
+    let (low, t) = (at(below as u64), position - below);
+    if t > 0.0 { low + t * (at(below as u64 + 1) - low) } else { low }
 }
 
 /// Percentiles at ascending shares by linear interpolation between order statistics; reorders the values.
@@ -155,6 +211,27 @@ mod tests {
         assert_relative_eq!(flat.kurtosis(), 0.0);
         assert_relative_eq!(flat.rmad, 0.0, epsilon = 1e-9);
         assert!(Statistics::of(&[]).is_none());
+    }
+
+    #[test]
+    fn counted_numbers_have_the_statistics_of_the_list_that_they_stand_for() {
+        let counts = [(1.0, 50), (3.0, 1), (4.0, 16), (6.0, 7)];
+        let list: Vec<f32> =
+            counts.iter().flat_map(|(v, n)| std::iter::repeat_n(*v as f32, usize::try_from(*n).unwrap())).collect();
+        let (counted, listed) = (Statistics::of_counts(&counts).unwrap(), Statistics::of(&list).unwrap());
+        assert_eq!(counted.n, listed.n);
+        for (c, l) in [
+            (counted.mean, listed.mean),
+            (counted.fourth, listed.fourth),
+            (counted.p25, listed.p25),
+            (counted.p75, listed.p75),
+            (counted.p90, listed.p90),
+            (counted.rmad, listed.rmad),
+            (counted.medad, listed.medad),
+        ] {
+            assert_relative_eq!(c, l, epsilon = 1e-12);
+        }
+        assert!(Statistics::of_counts(&[]).is_none());
     }
 
     #[test]

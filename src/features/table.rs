@@ -99,7 +99,10 @@ impl<T> Row<T> {
 
 /// Every feature there is, family by family.
 pub fn all() -> impl Iterator<Item = &'static Feature> {
-    super::intensity::ROWS.iter().map(|row| &row.feature)
+    let intensity = super::intensity::ROWS.iter().map(|row| &row.feature);
+    let histogram = super::histogram::ROWS.iter().map(|row| &row.feature);
+    let ivh = super::ivh::ROWS.iter().map(|row| &row.feature);
+    intensity.chain(histogram).chain(ivh)
 }
 
 /// The feature of that tag (without aggregation suffix).
