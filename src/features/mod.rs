@@ -18,6 +18,7 @@ mod family;
 mod histogram;
 mod intensity;
 mod ivh;
+mod presets;
 mod regrid;
 mod results;
 mod roi;
@@ -29,6 +30,7 @@ pub use diagnostics::{Diagnostics, GreyLevels, ImageDiagnostics, Omission, RoiDi
 pub use error::{FeatureError, RoiStep};
 pub use extract::{Extraction, extract};
 pub use family::Family;
+pub use presets::{PRESETS, SettingsError};
 pub use results::FeatureValue;
 pub use settings::{Aggregation, BinAnchor, Discretise, MAX_BINS, Resample, Resegment, Settings, Spacing, Texture};
 pub use table::{Feature, Unit};

@@ -1,0 +1,9 @@
+//! Feature values against the reference values of the Image Biomarker Standardisation Initiative.
+//!
+//! Phantoms and values lie beside the project and are never part of it: where they are absent, each test says so and counts
+//! as passed.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // A test that cannot go on has failed.
+
+mod phantoms;
+mod support;
