@@ -105,6 +105,16 @@ pub enum FindingKind {
     MixedTransferSyntax,
     /// Two ROIs of one object have the same name.
     DuplicateRoiName,
+    /// A role's series cannot be used; the detail says why.
+    RoleRefused,
+    /// An RTSTRUCT or SEG cannot be used; the detail says why.
+    AnnotationRefused,
+    /// An ROI cannot be told to lie on one series: it fits none, or several.
+    RoiSeriesUnknown,
+    /// An ROI reaches beyond the field of view of images that it is carried onto.
+    RoiTruncated,
+    /// A region has no features on a role; the detail says why.
+    NotMeasured,
 }
 
 impl FindingKind {
@@ -152,6 +162,11 @@ impl FindingKind {
         Self::SeriesSplit,
         Self::MixedTransferSyntax,
         Self::DuplicateRoiName,
+        Self::RoleRefused,
+        Self::AnnotationRefused,
+        Self::RoiSeriesUnknown,
+        Self::RoiTruncated,
+        Self::NotMeasured,
     ];
 
     /// The published name, as in the configuration, the log and the report.
@@ -200,6 +215,11 @@ impl FindingKind {
             Self::SeriesSplit => "series_split",
             Self::MixedTransferSyntax => "mixed_transfer_syntax",
             Self::DuplicateRoiName => "duplicate_roi_name",
+            Self::RoleRefused => "role_refused",
+            Self::AnnotationRefused => "annotation_refused",
+            Self::RoiSeriesUnknown => "roi_series_unknown",
+            Self::RoiTruncated => "roi_truncated",
+            Self::NotMeasured => "not_measured",
         }
     }
 
@@ -222,7 +242,11 @@ impl FindingKind {
             | Self::NoCommonFrame
             | Self::SuvNotComputable
             | Self::ColourImage
-            | Self::FunctionalGroupsMissing => Policy::Reject,
+            | Self::FunctionalGroupsMissing
+            | Self::RoleRefused
+            | Self::AnnotationRefused
+            | Self::RoiSeriesUnknown
+            | Self::NotMeasured => Policy::Reject,
             _ => Policy::Accept,
         }
     }

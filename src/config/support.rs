@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{Automatic, Config, Fwhm, Protocol};
+use super::{Config, Fwhm, Protocol};
 use crate::features::Family;
 use crate::normalise::{Method, SuvKind};
 use crate::register::{SameFrame, TransformKind};
@@ -90,12 +90,6 @@ fn of_protocol(protocol: &Protocol) -> Vec<String> {
         sentences.push(
             "registration.same_frame_of_reference: not verified yet: a shared Frame of Reference is trusted".to_owned(),
         );
-    }
-    if protocol.roi.automatic != Automatic::None {
-        sentences.push(format!(
-            "roi.automatic: \"{}\" is not built yet: only drawn regions are measured",
-            protocol.roi.automatic
-        ));
     }
     let absent: Vec<&str> = protocol
         .features

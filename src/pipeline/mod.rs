@@ -1,1 +1,36 @@
-//! Placeholder replaced by the stage.
+//! One case through all stages: from its files to its result.
+//!
+//! ```text
+//! roles -> regions -> maps -> lesions -> native ----------> result
+//!                                    \-> aligned (per lesion) -/
+//! ```
+//!
+//! [`run`] calls the stages in their order and carries what each found to the next; no stage knows of another. It blocks,
+//! and works on the threads of the current rayon pool. What it makes depends on the job alone, never on the clock or the
+//! number of threads; only the timings differ from run to run.
+//!
+//! What this does not do: it writes nothing (documents are made of the result by `report`), and it chooses nothing (which
+//! series and structure sets belong to the case is decided by grouping).
+
+mod aligned;
+mod automatic;
+mod carry;
+mod error;
+mod job;
+mod lesions;
+mod maps;
+mod measure;
+mod memory;
+mod native;
+mod pass;
+mod provenance;
+mod regions;
+mod remarks;
+mod roles;
+mod timing;
+
+pub use error::PipelineError;
+pub use job::{Job, SourceFile, run};
+pub use memory::estimate_memory;
+pub use provenance::NUMERICS_VERSION;
+pub use timing::Stage;

@@ -46,6 +46,10 @@ pub(super) fn incomplete(findings: &[Finding]) -> Option<String> {
                 | FindingKind::NoCommonFrame
                 | FindingKind::LesionAmbiguous
                 | FindingKind::EmptyRoi
+                | FindingKind::RoleRefused
+                | FindingKind::AnnotationRefused
+                | FindingKind::RoiSeriesUnknown
+                | FindingKind::NotMeasured
         )
     });
     let mut names: Vec<&str> = missing.map(FindingKind::name).collect();

@@ -1,0 +1,233 @@
+//! Features of all roles on one grid, at one resolution.
+//!
+//! The grid is the isotropic one of the reference's images, cut to the lesion with a margin. Each role's image is blurred to
+//! the coarsest resolution of all and interpolated once, through its registration; then it goes onto its modality's scale,
+//! which was fitted on the whole image. The leading drawing serves all roles. Roles whose registration is not trusted are
+//! left out: they neither are measured nor decide the resolution.
+
+use rayon::prelude::*;
+use serde_json::json;
+
+use super::carry::{Placed, Scene, onto, reaches_beyond};
+use super::lesions::Lesion;
+use super::measure::{self, Scaled};
+use super::provenance::NUMERICS_VERSION;
+use super::remarks::Remarks;
+use super::timing::{Stage, Watch};
+use crate::align::{self, AlignError, Aligned, Resolution, align, crop_grid, isotropic_grid, target_resolution};
+use crate::features::{FeatureError, extract};
+use crate::finding::FindingKind;
+use crate::image::{Geometry, Mask, Psf, Transform};
+use crate::report::{MeasurementGroup, Space};
+
+/// What is kept around a lesion: the sphere of the local intensity peak (6.2 mm, IBSI 3.2) and some voxels.
+const MARGIN_MM: f64 = 10.0;
+
+/// What all images of the case are brought to.
+#[derive(Debug)]
+pub(super) struct Target {
+    /// The isotropic grid of the whole reference.
+    grid: Geometry,
+    /// The common resolution, where images are matched.
+    resolution: Option<Resolution>,
+    /// The roles that can be brought there.
+    roles: Vec<usize>,
+}
+
+impl Target {
+    /// The target of a case; `None`, with a finding, where there can be none.
+    pub(super) fn of(scene: &Scene<'_>, scaled: &[Option<Scaled>], remarks: &mut Remarks<'_>) -> Option<Self> {
+        let can_be_aligned = |role: &usize| scene.maps[*role].usable && scaled.get(*role).is_some_and(Option::is_some);
+        let roles: Vec<usize> = (0..scene.roles.len()).filter(can_be_aligned).collect();
+        match Self::new(scene, roles) {
+            Ok(target) => Some(target),
+            Err(error) => {
+                remarks.find(FindingKind::NotMeasured, "", format!("aligned: {error}"));
+                None
+            }
+        }
+    }
+
+    fn new(scene: &Scene<'_>, roles: Vec<usize>) -> Result<Self, AlignError> {
+        let protocol = scene.protocol;
+        let reference =
+            scene.roles.iter().find(|role| role.name() == protocol.reference).ok_or(AlignError::Transform)?;
+        let grid = isotropic_grid(&reference.volume.geometry, protocol.grid.spacing_mm)?;
+        let mut resolutions = Vec::with_capacity(roles.len());
+        for idx in &roles {
+            let role = &scene.roles[*idx];
+            let resolution = Resolution::new(role.psf, &role.volume.geometry)?;
+            resolutions.push((resolution, scene.maps[*idx].registration.fixed_to_moving.clone()));
+        }
+        let resolution = match protocol.resolution.matched {
+            true => Some(target_resolution(&reference.volume.geometry, &resolutions)?),
+            false => None,
+        };
+        Ok(Self { grid, resolution, roles })
+    }
+
+    /// The common resolution along the axes of the grid.
+    fn psf(&self) -> Option<Psf> {
+        self.resolution.as_ref().map(|resolution| resolution.along(&self.grid))
+    }
+}
+
+/// Measures a lesion on every role that can be aligned.
+pub(super) fn measure(
+    scene: &Scene<'_>,
+    target: &Target,
+    lesion: &Lesion,
+    placed: &[Option<Placed>],
+    scaled: &[Option<Scaled>],
+    watch: &mut Watch<'_>,
+    remarks: &mut Remarks<'_>,
+) -> Vec<MeasurementGroup> {
+    let Some(mask) = watch.time(Stage::Align, || region(scene, target, lesion, remarks)) else { return Vec::new() };
+    // A role on whose own grid nothing of the lesion lies has nothing to refer to.
+    let roles: Vec<usize> = target.roles.iter().copied().filter(|role| placed[*role].is_some()).collect();
+    let goal = align::Target {
+        grid: &mask.geometry,
+        resolution: target.resolution.as_ref(),
+        interpolation: scene.protocol.grid.interpolation,
+    };
+    let images: Vec<Result<Aligned, AlignError>> = watch.time(Stage::Align, || {
+        let bring = |idx: &usize| {
+            let role = &scene.roles[*idx];
+            align(&role.volume, role.psf, goal, &scene.maps[*idx].registration.fixed_to_moving)
+        };
+        roles.par_iter().map(bring).collect()
+    });
+    let mut aligned: Vec<(usize, Aligned)> = Vec::with_capacity(roles.len());
+    for (role, image) in roles.into_iter().zip(images) {
+        let name = scene.roles[role].name();
+        match image {
+            Ok(mut image) => {
+                for finding in std::mem::take(&mut image.findings) {
+                    remarks.find(finding.kind, name, finding.detail);
+                }
+                aligned.push((role, image));
+            }
+            Err(error) => {
+                remarks.find(FindingKind::NotMeasured, &lesion.subject(), format!("{name}, aligned: {error}"));
+            }
+        }
+    }
+    watch.time(Stage::Normalise, || {
+        aligned.par_iter_mut().for_each(|(role, image)| {
+            if let Some(scaled) = &scaled[*role] {
+                scaled.fitted.scale.apply(&mut image.volume);
+            }
+        });
+    });
+    watch.time(Stage::Extract, || {
+        blocks(&Block { scene, target, lesion, mask: &mask }, &aligned, placed, scaled, remarks)
+    })
+}
+
+/// The lesion on the common grid: the leading drawing, on the part of the grid around it.
+fn region(scene: &Scene<'_>, target: &Target, lesion: &Lesion, remarks: &mut Remarks<'_>) -> Option<Mask> {
+    let leading = &scene.regions[lesion.leading];
+    if lesion.ambiguous || !target.roles.contains(&leading.role) {
+        return None;
+    }
+    let map = &scene.maps[leading.role].registration.fixed_to_moving;
+    let grid = crop_grid(&target.grid, &leading.mask, map, MARGIN_MM);
+    let mask = grid.map(|grid| onto(leading, scene.roles, &grid, map)).filter(|mask| mask.count() > 0);
+    let drawn_on = &leading.origin.role;
+    if mask.is_none() {
+        let detail = format!("aligned: the drawing on {drawn_on} covers no voxel of the common grid");
+        remarks.find(FindingKind::EmptyRoi, &lesion.subject(), detail);
+    } else if map.inverse().is_some_and(|map| reaches_beyond(&leading.mask, &map, &target.grid)) {
+        let detail = format!("aligned: the drawing on {drawn_on} reaches beyond the common grid");
+        remarks.find(FindingKind::RoiTruncated, &lesion.subject(), detail);
+    }
+    mask
+}
+
+/// What the blocks of one lesion share.
+struct Block<'a> {
+    scene: &'a Scene<'a>,
+    target: &'a Target,
+    lesion: &'a Lesion,
+    mask: &'a Mask,
+}
+
+fn blocks(
+    block: &Block<'_>,
+    aligned: &[(usize, Aligned)],
+    placed: &[Option<Placed>],
+    scaled: &[Option<Scaled>],
+    remarks: &mut Remarks<'_>,
+) -> Vec<MeasurementGroup> {
+    let found: Vec<(usize, Result<MeasurementGroup, FeatureError>)> = aligned
+        .par_iter()
+        .filter_map(|(role, image)| {
+            let (placed, scaled) = (placed[*role].as_ref()?, scaled[*role].as_ref()?);
+            Some((*role, block.group(*role, image, placed, scaled)))
+        })
+        .collect();
+    let mut groups = Vec::with_capacity(found.len());
+    for (role, group) in found {
+        match group {
+            Ok(group) => groups.push(group),
+            Err(error) => {
+                let name = format!("{}, aligned", block.scene.roles[role].name());
+                measure::remark(&error, &block.lesion.subject(), &name, remarks);
+            }
+        }
+    }
+    groups
+}
+
+impl Block<'_> {
+    fn group(
+        &self,
+        role: usize,
+        image: &Aligned,
+        placed: &Placed,
+        scaled: &Scaled,
+    ) -> Result<MeasurementGroup, FeatureError> {
+        let registration = &self.scene.maps[role].registration;
+        let role = &self.scene.roles[role];
+        let settings = measure::settings(role.input, self.scene.protocol, &scaled.fitted, None);
+        let extraction = extract(&image.volume, self.mask, &settings)?;
+        let grid = self.scene.protocol.grid;
+        let target = self.target.psf().map(|psf| psf.fwhm_mm);
+        let mut parameters = vec![
+            format!("numerics_version={NUMERICS_VERSION}"),
+            format!("grid=isotropic {} mm, {:?} interpolation", grid.spacing_mm, grid.interpolation).to_lowercase(),
+            format!("registration={}", registration.note),
+            format!("resolution={}", resolution_words(role.psf.fwhm_mm, target)),
+        ];
+        parameters.extend(measure::parameters(&settings, &scaled.fitted.note));
+        let diagnostics = json!({
+            "source": role.origin,
+            "alignment": {
+                "fixed_to_moving": Transform::clone(&registration.fixed_to_moving),
+                "fwhm_mm": role.psf.fwhm_mm,
+                "target_fwhm_mm": target,
+                "kernel_covariance_mm2": image.kernel_covariance_mm2,
+            },
+            "normalisation": { "scale": scaled.fitted.scale, "note": scaled.fitted.note, "unit": scaled.unit },
+            "steps": extraction.diagnostics,
+        });
+        Ok(MeasurementGroup {
+            lesion: self.lesion.told.number,
+            role: role.name().to_owned(),
+            space: Space::Aligned,
+            mask: placed.mask.clone(),
+            drawn_on: self.scene.regions[self.lesion.leading].origin.clone(),
+            values: measure::values(&extraction, scaled.unit),
+            diagnostics,
+            parameters,
+        })
+    }
+}
+
+fn resolution_words([x, y, z]: [f64; 3], target: Option<[f64; 3]>) -> String {
+    let own = format!("{x:.2} x {y:.2} x {z:.2} mm FWHM");
+    match target {
+        Some([x, y, z]) => format!("{own} blurred to {x:.2} x {y:.2} x {z:.2} mm"),
+        None => format!("{own}, not matched"),
+    }
+}

@@ -1,0 +1,146 @@
+//! The image of each role.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::error::PipelineError;
+use super::job::Job;
+use super::remarks::Remarks;
+use crate::case::RoleInput;
+use crate::config::{Fwhm, Input, Protocol};
+use crate::error::{Duty, Retry};
+use crate::finding::FindingKind;
+use crate::image::{Psf, Volume};
+use crate::normalise::{Method, SuvKind};
+use crate::report::ImageSeries;
+use crate::volume::{SeriesVolume, Units, VolumeError, VolumeOrigin};
+
+/// One role's image and what is known of it.
+#[derive(Debug)]
+pub(super) struct Role<'a> {
+    /// What the protocol says of it.
+    pub(super) input: &'a Input,
+    /// The values on their own grid.
+    pub(super) volume: Arc<Volume<f32>>,
+    /// What the values are.
+    pub(super) units: Units,
+    /// How they came about.
+    pub(super) origin: VolumeOrigin,
+    /// The series, as documents refer to it.
+    pub(super) series: ImageSeries,
+    /// Its resolution.
+    pub(super) psf: Psf,
+}
+
+impl Role<'_> {
+    /// The role's name.
+    pub(super) fn name(&self) -> &str {
+        &self.input.role
+    }
+}
+
+/// Reads the series of every role, in the protocol's order.
+///
+/// A series that is no volume is dropped with a finding; when its role is the reference or required, the case ends here.
+/// What may be better another time (a file that cannot be read, no memory) always ends it.
+pub(super) fn read<'a>(
+    job: &Job<'_>,
+    protocol: &'a Protocol,
+    remarks: &mut Remarks<'_>,
+) -> Result<Vec<Role<'a>>, PipelineError> {
+    let mut wanted: Vec<(&'a Input, &RoleInput)> = Vec::new();
+    for input in &protocol.inputs {
+        wanted.extend(job.spec.inputs.iter().find(|came| came.role == input.role).map(|came| (input, came)));
+    }
+    let policies = remarks.policies();
+    let volumes: Vec<Result<SeriesVolume, Refusal>> = wanted
+        .par_iter()
+        .map(|(input, came)| {
+            let paths: Vec<PathBuf> =
+                came.instances.iter().map(|uid| job.path(uid, &came.role)).collect::<Result<_, _>>()?;
+            supported(input).map_err(Refusal::Reason)?;
+            SeriesVolume::read(&paths, &came.role, policies).map_err(Refusal::Volume)
+        })
+        .collect();
+    let mut roles = Vec::with_capacity(wanted.len());
+    for ((input, _), volume) in wanted.into_iter().zip(volumes) {
+        match volume {
+            Ok(mut image) => {
+                remarks.extend(std::mem::take(&mut image.findings));
+                roles.push(role(input, image));
+            }
+            Err(Refusal::Missing(error)) => return Err(error),
+            Err(Refusal::Volume(error)) if error.retry() != Retry::Never => {
+                return Err(PipelineError::Series { role: input.role.clone(), error });
+            }
+            Err(Refusal::Volume(error)) => {
+                remarks.extend(error.finding().cloned());
+                refuse(input, &error.to_string(), remarks)?;
+            }
+            Err(Refusal::Reason(reason)) => refuse(input, &reason, remarks)?,
+        }
+    }
+    if !roles.iter().any(|role| role.name() == protocol.reference) {
+        return Err(PipelineError::NoReference {
+            role: protocol.reference.clone(),
+            findings: remarks.findings.clone(),
+        });
+    }
+    Ok(roles)
+}
+
+/// Why a role has no volume.
+enum Refusal {
+    Missing(PipelineError),
+    Volume(VolumeError),
+    Reason(String),
+}
+
+impl From<PipelineError> for Refusal {
+    fn from(error: PipelineError) -> Self {
+        Self::Missing(error)
+    }
+}
+
+/// Drops a role with a finding, or ends the case where it cannot be done without.
+pub(super) fn refuse(input: &Input, reason: &str, remarks: &mut Remarks<'_>) -> Result<(), PipelineError> {
+    remarks.find(FindingKind::RoleRefused, &input.role, reason);
+    if !input.required {
+        return Ok(());
+    }
+    let (role, reason, findings) = (input.role.clone(), reason.to_owned(), remarks.findings.clone());
+    Err(PipelineError::RoleRefused { role, reason, findings })
+}
+
+/// Volumes come as SUV by body weight: what is configured as another kind must not be given out as that.
+fn supported(input: &Input) -> Result<(), String> {
+    match &input.normalise {
+        Method::Suv { kind, .. } if *kind != SuvKind::BodyWeight => {
+            Err(format!("SUV of kind {kind:?} is not available, expected body weight"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn role(input: &Input, image: SeriesVolume) -> Role<'_> {
+    let psf = match input.fwhm_mm {
+        Fwhm::Given(fwhm_mm) => Psf { fwhm_mm },
+        Fwhm::Auto => Psf::assumed(input.modality, &image.volume.geometry),
+    };
+    // The number of a frame says something only where an instance has several.
+    let frames = if image.frames.iter().all(|frame| *frame == 1) { Vec::new() } else { image.frames };
+    let series = ImageSeries {
+        role: input.role.clone(),
+        modality: image.modality,
+        study: image.study,
+        series: image.series,
+        frame_of_reference: image.frame_of_reference,
+        slices: image.slices,
+        frames,
+        geometry: image.volume.geometry,
+        header: image.header,
+    };
+    Role { input, volume: Arc::new(image.volume), units: image.units, origin: image.origin, series, psf }
+}

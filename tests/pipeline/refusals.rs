@@ -1,0 +1,96 @@
+//! What cannot be measured, and how it is said.
+
+use radiomicsd::error::{Duty, Retry};
+use radiomicsd::finding::FindingKind;
+use radiomicsd::phantom::{Offset, PhantomSettings, Scan};
+use radiomicsd::pipeline::PipelineError;
+use radiomicsd::report::Space;
+
+use crate::support::{Case, TRUST, block, config, findings_of, patient};
+
+#[test]
+fn a_role_that_is_refused_is_dropped_unless_it_is_required() {
+    let (_, mut patient) = patient(&PhantomSettings::tiny());
+    patient.remove_rescale(Scan::Pet);
+    let result = Case::of_patient(&patient, config(TRUST, ["", "", ""])).run();
+    assert_eq!(findings_of(&result, "PT"), [FindingKind::RescaleMissing, FindingKind::RoleRefused]);
+    assert!(result.images.iter().all(|image| image.role != "PT"));
+    assert!(result.groups.iter().any(|group| group.role == "MR_T1"));
+
+    let error = Case::of_patient(&patient, config(TRUST, ["", "required = true", ""])).try_run().unwrap_err();
+    assert!(matches!(&error, PipelineError::RoleRefused { role, .. } if role == "PT"), "{error}");
+    assert_eq!(error.retry(), Retry::Never);
+    assert!(error.findings().iter().any(|finding| finding.kind == FindingKind::RescaleMissing));
+}
+
+#[test]
+fn a_case_without_its_reference_has_no_result() {
+    let (_, mut patient) = patient(&PhantomSettings::tiny());
+    patient.series.retain(|series| series.name != "CT");
+    let error = Case::of_patient(&patient, config(TRUST, ["", "", ""])).try_run().unwrap_err();
+    assert!(matches!(error, PipelineError::NoReference { .. }), "{error}");
+}
+
+#[test]
+fn a_case_without_a_region_to_measure_has_no_result() {
+    let (_, patient) = patient(&PhantomSettings::tiny());
+    let none = format!("{TRUST}\nroi = {{ names = [\"^Liver$\"] }}");
+    let error = Case::of_patient(&patient, config(&none, ["", "", ""])).try_run().unwrap_err();
+    assert!(matches!(error, PipelineError::NothingMeasured { .. }), "{error}");
+}
+
+#[test]
+fn a_file_that_is_gone_is_said_by_a_hash() {
+    let (_, patient) = patient(&PhantomSettings::tiny());
+    let mut case = Case::of_patient(&patient, config(TRUST, ["", "", ""]));
+    let gone = case.spec.inputs[1].instances[0].clone();
+    case.files.remove(&gone);
+    let error = case.try_run().unwrap_err();
+    assert!(matches!(error, PipelineError::FileMissing { .. }));
+    assert!(!error.to_string().contains(gone.as_str()));
+}
+
+#[test]
+fn drawings_that_overlap_too_little_to_be_one_lesion_are_not_brought_together() {
+    let mut settings = PhantomSettings::default();
+    settings.pet.offset = Offset { shift_mm: [14.0, 0.0, 0.0], ..Offset::default() };
+    let (_, patient) = patient(&settings);
+    let result = Case::of_patient(&patient, config(TRUST, ["", "", ""])).run();
+    assert_eq!(result.lesions.len(), 2);
+    for number in [1, 2] {
+        assert_eq!(findings_of(&result, &format!("lesion {number}")), [FindingKind::LesionAmbiguous]);
+    }
+    let measured: Vec<_> = result.groups.iter().map(|group| (group.lesion, group.role.as_str(), group.space)).collect();
+    assert_eq!(measured, [(1, "CT", Space::Native), (2, "PT", Space::Native)]);
+}
+
+#[test]
+fn drawings_far_apart_are_lesions_of_their_own() {
+    let mut settings = PhantomSettings::default();
+    settings.pet.offset = Offset { shift_mm: [60.0, 0.0, 0.0], ..Offset::default() };
+    let (_, patient) = patient(&settings);
+    let result = Case::of_patient(&patient, config(TRUST, ["", "", ""])).run();
+    assert_eq!(result.lesions.len(), 2);
+    assert!(result.findings.iter().all(|finding| finding.kind != FindingKind::LesionAmbiguous));
+    assert!(result.groups.iter().any(|group| (group.lesion, group.role.as_str()) == (1, "MR_T1")));
+}
+
+#[test]
+fn images_without_a_common_frame_are_measured_on_their_own_drawings_only() {
+    let settings = PhantomSettings { same_frame_of_reference: false, ..PhantomSettings::tiny() };
+    let (_, patient) = patient(&settings);
+    let case = Case::of_patient(&patient, config(TRUST, ["", "", ""]));
+    let result = case.run();
+    let measured: Vec<_> = result.groups.iter().map(|group| (group.lesion, group.role.as_str(), group.space)).collect();
+    assert_eq!(measured, [(1, "CT", Space::Native), (1, "CT", Space::Aligned), (2, "PT", Space::Native)]);
+    assert!(findings_of(&result, "PT").contains(&FindingKind::NoCommonFrame));
+
+    // A site may take the risk.
+    let mut accepting = case;
+    accepting.config.findings =
+        radiomicsd::finding::Policies::new([(FindingKind::NoCommonFrame, radiomicsd::finding::Policy::Accept)]);
+    let result = accepting.run();
+    assert_eq!((result.lesions.len(), result.groups.len()), (1, 6));
+    assert!(result.registrations.iter().all(|registration| !registration.trusted));
+    block(&result, "MR_T1", Space::Aligned);
+}
