@@ -111,7 +111,7 @@ pub enum FindingKind {
     AnnotationRefused,
     /// An ROI cannot be told to lie on one series: it fits none, or several.
     RoiSeriesUnknown,
-    /// An ROI reaches beyond the field of view of images that it is carried onto.
+    /// An ROI reaches beyond the values of an image: over the edge of its field of view, or into padding.
     RoiTruncated,
     /// A region has no features on a role; the detail says why.
     NotMeasured,

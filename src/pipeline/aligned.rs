@@ -10,14 +10,14 @@ use serde_json::json;
 
 use super::carry::{Placed, Scene, onto, reaches_beyond};
 use super::lesions::Lesion;
-use super::measure::{self, Scaled};
+use super::measure::{self, Block, Scaled};
 use super::provenance::NUMERICS_VERSION;
 use super::remarks::Remarks;
 use super::timing::{Stage, Watch};
-use crate::align::{self, AlignError, Aligned, Resolution, align, crop_grid, isotropic_grid, target_resolution};
-use crate::features::{FeatureError, extract};
+use crate::align::{self, AlignError, Resolution, align, crop_grid, isotropic_grid, target_resolution};
+use crate::features::{Extraction, FeatureError, extract};
 use crate::finding::FindingKind;
-use crate::image::{Geometry, Mask, Psf, Transform};
+use crate::image::{Geometry, Mask, Psf};
 use crate::report::{MeasurementGroup, Space};
 
 /// What is kept around a lesion: the sphere of the local intensity peak (6.2 mm, IBSI 3.2) and some voxels.
@@ -90,14 +90,14 @@ pub(super) fn measure(
         resolution: target.resolution.as_ref(),
         interpolation: scene.protocol.grid.interpolation,
     };
-    let images: Vec<Result<Aligned, AlignError>> = watch.time(Stage::Align, || {
+    let images: Vec<Result<align::Aligned, AlignError>> = watch.time(Stage::Align, || {
         let bring = |idx: &usize| {
             let role = &scene.roles[*idx];
             align(&role.volume, role.psf, goal, &scene.maps[*idx].registration.fixed_to_moving)
         };
         roles.par_iter().map(bring).collect()
     });
-    let mut aligned: Vec<(usize, Aligned)> = Vec::with_capacity(roles.len());
+    let mut aligned: Vec<(usize, align::Aligned)> = Vec::with_capacity(roles.len());
     for (role, image) in roles.into_iter().zip(images) {
         let name = scene.roles[role].name();
         match image {
@@ -119,9 +119,15 @@ pub(super) fn measure(
             }
         });
     });
-    watch.time(Stage::Extract, || {
-        blocks(&Block { scene, target, lesion, mask: &mask }, &aligned, placed, scaled, remarks)
-    })
+    let shared = Aligned { scene, target, lesion, mask: &mask };
+    let blocks: Vec<Block> = watch.time(Stage::Extract, || {
+        let measure = |(role, image): &(usize, align::Aligned)| {
+            let (placed, scaled) = (placed[*role].as_ref()?, scaled[*role].as_ref()?);
+            Some(Block { role: *role, measured: shared.block(*role, image, placed, scaled) })
+        };
+        aligned.par_iter().filter_map(measure).collect()
+    });
+    measure::groups(blocks, "aligned", lesion, scene.roles, remarks)
 }
 
 /// The lesion on the common grid: the leading drawing, on the part of the grid around it.
@@ -145,48 +151,21 @@ fn region(scene: &Scene<'_>, target: &Target, lesion: &Lesion, remarks: &mut Rem
 }
 
 /// What the blocks of one lesion share.
-struct Block<'a> {
+struct Aligned<'a> {
     scene: &'a Scene<'a>,
     target: &'a Target,
     lesion: &'a Lesion,
     mask: &'a Mask,
 }
 
-fn blocks(
-    block: &Block<'_>,
-    aligned: &[(usize, Aligned)],
-    placed: &[Option<Placed>],
-    scaled: &[Option<Scaled>],
-    remarks: &mut Remarks<'_>,
-) -> Vec<MeasurementGroup> {
-    let found: Vec<(usize, Result<MeasurementGroup, FeatureError>)> = aligned
-        .par_iter()
-        .filter_map(|(role, image)| {
-            let (placed, scaled) = (placed[*role].as_ref()?, scaled[*role].as_ref()?);
-            Some((*role, block.group(*role, image, placed, scaled)))
-        })
-        .collect();
-    let mut groups = Vec::with_capacity(found.len());
-    for (role, group) in found {
-        match group {
-            Ok(group) => groups.push(group),
-            Err(error) => {
-                let name = format!("{}, aligned", block.scene.roles[role].name());
-                measure::remark(&error, &block.lesion.subject(), &name, remarks);
-            }
-        }
-    }
-    groups
-}
-
-impl Block<'_> {
-    fn group(
+impl Aligned<'_> {
+    fn block(
         &self,
         role: usize,
-        image: &Aligned,
+        image: &align::Aligned,
         placed: &Placed,
         scaled: &Scaled,
-    ) -> Result<MeasurementGroup, FeatureError> {
+    ) -> Result<(MeasurementGroup, Extraction), FeatureError> {
         let registration = &self.scene.maps[role].registration;
         let role = &self.scene.roles[role];
         let settings = measure::settings(role.input, self.scene.protocol, &scaled.fitted, None);
@@ -201,9 +180,8 @@ impl Block<'_> {
         ];
         parameters.extend(measure::parameters(&settings, &scaled.fitted.note));
         let diagnostics = json!({
-            "source": role.origin,
             "alignment": {
-                "fixed_to_moving": Transform::clone(&registration.fixed_to_moving),
+                "fixed_to_moving": registration.fixed_to_moving,
                 "fwhm_mm": role.psf.fwhm_mm,
                 "target_fwhm_mm": target,
                 "kernel_covariance_mm2": image.kernel_covariance_mm2,
@@ -211,7 +189,7 @@ impl Block<'_> {
             "normalisation": { "scale": scaled.fitted.scale, "note": scaled.fitted.note, "unit": scaled.unit },
             "steps": extraction.diagnostics,
         });
-        Ok(MeasurementGroup {
+        let group = MeasurementGroup {
             lesion: self.lesion.told.number,
             role: role.name().to_owned(),
             space: Space::Aligned,
@@ -220,7 +198,8 @@ impl Block<'_> {
             values: measure::values(&extraction, scaled.unit),
             diagnostics,
             parameters,
-        })
+        };
+        Ok((group, extraction))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::error::PipelineError;
+use super::lesions::Lesion;
 use super::remarks::Remarks;
 use super::roles::{self, Role};
 use crate::config::{Input, Protocol};
@@ -10,7 +11,7 @@ use crate::features::{Discretise, Extraction, Family, FeatureError, Resample, Re
 use crate::finding::FindingKind;
 use crate::image::{Modality, Volume};
 use crate::normalise::{self, Fitted, Method, Scale};
-use crate::report::Measured;
+use crate::report::{Measured, MeasurementGroup};
 use crate::volume::Units;
 
 /// A role's image on its modality's scale.
@@ -64,31 +65,28 @@ fn unit(units: Units, modality: Modality, scale: Scale) -> &'static str {
     }
 }
 
-/// Bins of the intensity-volume histogram of PET, SUV (IBSI 3.5: calibrated intensities take narrow bins of one width).
-const IVH_SUV_WIDTH: f64 = 0.1;
 /// Bins of the intensity-volume histogram of uncalibrated intensities (IBSI 3.5).
 const IVH_BINS: u32 = 1000;
 
-/// How the features of one role are extracted.
-///
-/// By modality, as IBSI has it: Hounsfield units are whole numbers after interpolation (2.4) and bins of their histogram
-/// are theirs; SUV starts at zero (2.7), so that bins of one width mean the same in every patient.
+/// How the features of one role are extracted: as the clinical preset of its modality has it (Hounsfield units are whole
+/// numbers after interpolation, SUV starts at zero), with the protocol's grid, window, grey levels and families.
 pub(super) fn settings(input: &Input, protocol: &Protocol, fitted: &Fitted, resample: Option<Resample>) -> Settings {
-    let mut resegment = Resegment::default();
-    if let Some((low, high)) = fitted.resegment {
-        resegment = Resegment::range(low, high);
-    }
-    let (round_to_integers, ivh) = match input.normalise {
-        Method::Hounsfield { .. } => (true, Discretise::None),
-        Method::Suv { log, .. } => {
-            resegment.low = Some(0.0);
-            (false, if log { Discretise::Bins(IVH_BINS) } else { Discretise::BinWidth(IVH_SUV_WIDTH) })
-        }
-        _ => (false, Discretise::Bins(IVH_BINS)),
+    let preset = match input.modality {
+        Modality::Ct => "clinical-ct",
+        Modality::Pet => "clinical-pt",
+        Modality::Mr | Modality::Other => "clinical-mr",
     };
+    let mut settings = Settings::preset(preset).unwrap_or_default();
+    match &input.normalise {
+        Method::Suv { log: true, .. } => settings.ivh = Discretise::Bins(IVH_BINS),
+        Method::Suv { log: false, .. } => {}
+        _ => settings.resegment = Resegment::default(),
+    }
+    if let Some((low, high)) = fitted.resegment {
+        settings.resegment = Resegment::range(low, high);
+    }
     let families = protocol.features.families.iter().copied().filter(|family| *family != Family::Cross).collect();
-    let discretise = input.discretise;
-    Settings { resample, round_to_integers, resegment, discretise, ivh, families, ..Settings::default() }
+    Settings { resample, discretise: input.discretise, families, ..settings }
 }
 
 /// The settings as lines for the documents' algorithm parameters.
@@ -130,13 +128,48 @@ pub(super) fn values(extraction: &Extraction, image_unit: &str) -> Vec<Measured>
     extraction.values.iter().map(measured).collect()
 }
 
-/// A region that has no features is a remark, not the end of the case.
-pub(super) fn remark(error: &FeatureError, subject: &str, block: &str, remarks: &mut Remarks<'_>) {
-    let kind = match error {
-        FeatureError::EmptyRoi(_) => FindingKind::EmptyRoi,
-        _ => FindingKind::NotMeasured,
-    };
-    remarks.find(kind, subject, format!("{block}: {error}"));
+/// The block of one role, or why there is none.
+pub(super) struct Block {
+    /// An index of the roles.
+    pub(super) role: usize,
+    pub(super) measured: Result<(MeasurementGroup, Extraction), FeatureError>,
+}
+
+/// The blocks that could be measured, and remarks on all of them. A region without features is not the end of a case.
+pub(super) fn groups(
+    blocks: Vec<Block>,
+    space: &str,
+    lesion: &Lesion,
+    roles: &[Role<'_>],
+    remarks: &mut Remarks<'_>,
+) -> Vec<MeasurementGroup> {
+    let mut groups = Vec::with_capacity(blocks.len());
+    let subject = lesion.subject();
+    for block in blocks {
+        let name = format!("{}, {space}", roles[block.role].name());
+        match block.measured {
+            Ok((group, extraction)) => {
+                remark_on_missing(&extraction, &subject, &name, remarks);
+                groups.push(group);
+            }
+            Err(error) => {
+                let empty = matches!(error, FeatureError::EmptyRoi(_));
+                let kind = if empty { FindingKind::EmptyRoi } else { FindingKind::NotMeasured };
+                remarks.find(kind, &subject, format!("{name}: {error}"));
+            }
+        }
+    }
+    groups
+}
+
+/// Voxels of a region without a value (outside the image, or padding) are in its shape and in none of its intensities.
+fn remark_on_missing(extraction: &Extraction, subject: &str, block: &str, remarks: &mut Remarks<'_>) {
+    let roi = &extraction.diagnostics.initial.roi;
+    let (with_value, all) = (roi.intensity_voxels, roi.morphological_voxels);
+    if with_value < all {
+        let detail = format!("{block}: {} of {all} voxels have no value", all - with_value);
+        remarks.find(FindingKind::RoiTruncated, subject, detail);
+    }
 }
 
 #[cfg(test)]

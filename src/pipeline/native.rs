@@ -4,10 +4,10 @@ use serde_json::json;
 
 use super::carry::{Placed, Scene};
 use super::lesions::Lesion;
-use super::measure::{self, Scaled};
+use super::measure::{self, Block, Scaled};
 use super::provenance::NUMERICS_VERSION;
 use super::remarks::Remarks;
-use crate::features::{FeatureError, Resample, Spacing, extract};
+use crate::features::{Extraction, FeatureError, Resample, Spacing, extract};
 use crate::report::{MeasurementGroup, Space};
 use rayon::prelude::*;
 
@@ -19,23 +19,14 @@ pub(super) fn measure(
     scaled: &[Option<Scaled>],
     remarks: &mut Remarks<'_>,
 ) -> Vec<MeasurementGroup> {
-    let blocks: Vec<(usize, Result<MeasurementGroup, FeatureError>)> = (0..scene.roles.len())
+    let blocks: Vec<Block> = (0..scene.roles.len())
         .into_par_iter()
         .filter_map(|role| {
             let (placed, scaled) = (placed.get(role)?.as_ref()?, scaled.get(role)?.as_ref()?);
-            Some((role, block(scene, lesion, role, placed, scaled)))
+            Some(Block { role, measured: block(scene, lesion, role, placed, scaled) })
         })
         .collect();
-    let mut groups = Vec::with_capacity(blocks.len());
-    for (role, block) in blocks {
-        match block {
-            Ok(group) => groups.push(group),
-            Err(error) => {
-                measure::remark(&error, &lesion.subject(), &format!("{}, native", scene.roles[role].name()), remarks);
-            }
-        }
-    }
-    groups
+    measure::groups(blocks, "native", lesion, scene.roles, remarks)
 }
 
 fn block(
@@ -44,7 +35,7 @@ fn block(
     role: usize,
     placed: &Placed,
     scaled: &Scaled,
-) -> Result<MeasurementGroup, FeatureError> {
+) -> Result<(MeasurementGroup, Extraction), FeatureError> {
     let role = &scene.roles[role];
     let grid = role.input.grid;
     let resample = Resample::new(Spacing::Isotropic(grid.spacing_mm), grid.interpolation);
@@ -60,7 +51,7 @@ fn block(
         "normalisation": { "scale": scaled.fitted.scale, "note": scaled.fitted.note, "unit": scaled.unit },
         "steps": extraction.diagnostics,
     });
-    Ok(MeasurementGroup {
+    let group = MeasurementGroup {
         lesion: lesion.told.number,
         role: role.name().to_owned(),
         space: Space::Native,
@@ -69,5 +60,6 @@ fn block(
         values: measure::values(&extraction, scaled.unit),
         diagnostics,
         parameters,
-    })
+    };
+    Ok((group, extraction))
 }

@@ -21,6 +21,9 @@ use crate::image::{Geometry, Mask, Transform, resample_mask};
 use crate::report::{Code, RoiOrigin};
 use crate::volume::{Roi, RtStructError, SegError, Segment, Segmentation, StructureSet, fits, rasterise};
 
+/// Regions that one case may have: more than any person draws. Each takes a byte for every voxel of its series.
+const REGIONS_MAX: usize = 512;
+
 /// One region on the series of one role.
 #[derive(Debug, Clone)]
 pub(super) struct Region {
@@ -146,13 +149,17 @@ impl Reader<'_> {
             let on_image = |geometry: &Geometry| is_part_of(&segment.mask.geometry, geometry);
             let Some(role) = self.role_of(&[], frame, on_image, &segment.label, remarks) else { continue };
             self.remark_on_twins(role, &segment.label, &mut names, remarks);
-            let region = self.of_segment(segment, role, &object.sop_class);
+            let region = self.of_segment(segment, role, &object.sop_class, remarks);
             self.keep(region, remarks, regions);
         }
         Ok(())
     }
 
-    fn of_segment(&self, segment: Segment, role: usize, sop_class: &Uid) -> Region {
+    fn of_segment(&self, segment: Segment, role: usize, sop_class: &Uid, remarks: &Remarks<'_>) -> Region {
+        let by_a_program = || {
+            let detail = "Segment Algorithm Type (0062,0008) is AUTOMATIC";
+            remarks.policies().finding(FindingKind::AutomaticRoi, "", detail)
+        };
         let drawn = Arc::new(segment.mask);
         let mask = resample_mask(&drawn, &self.roles[role].volume.geometry, &Transform::Identity);
         Region {
@@ -164,7 +171,7 @@ impl Reader<'_> {
             finding: segment.finding,
             site: segment.site,
             laterality: segment.laterality,
-            findings: Vec::new(),
+            findings: segment.automatic.then(by_a_program).into_iter().collect(),
         }
     }
 
@@ -189,6 +196,10 @@ impl Reader<'_> {
             );
         } else if region.findings.iter().any(|finding| finding.policy == Policy::Reject) {
             remarks.extend(region.findings);
+        } else if regions.len() >= REGIONS_MAX {
+            let detail =
+                format!("{:?} and what comes after it: {REGIONS_MAX} regions are measured", region.origin.name);
+            remarks.find(FindingKind::NotMeasured, role, detail);
         } else {
             regions.push(region);
         }

@@ -9,3 +9,4 @@ mod phantom;
 mod refusals;
 mod sarcoma;
 mod support;
+mod validators;

@@ -3,7 +3,7 @@
 use approx::assert_relative_eq;
 use radiomicsd::finding::FindingKind;
 use radiomicsd::image::Volume;
-use radiomicsd::phantom::{Drawing, PhantomSettings, Scan};
+use radiomicsd::phantom::{Drawing, LesionSettings, PhantomSettings, Scan};
 use radiomicsd::report::{DocumentKind, MeasurementGroup, Space, Wanted, documents_wanted, features_csv, verify};
 
 use crate::support::{Case, TRUST, block, config, findings_of, patient, value};
@@ -74,6 +74,43 @@ fn a_lesion_that_is_drawn_on_pet_alone_is_carried_to_the_other_roles() {
     assert_relative_eq!(carried, phantom.truth.lesions[0].volume_mm3, max_relative = 0.06);
 }
 
+/// A lesion beside the default one.
+fn second(centre_mm: [f64; 3], volume_mm3: f64) -> LesionSettings {
+    LesionSettings { name: "SECOND".to_owned(), centre_mm, volume_mm3, ..LesionSettings::default() }
+}
+
+#[test]
+fn two_lesions_are_matched_one_to_one_and_numbered_the_same_in_any_order() {
+    let mut settings = PhantomSettings::tiny();
+    settings.lesions.push(second([-40.0, 10.0, 0.0], 9_000.0));
+    settings.drawings = [Scan::Ct, Scan::Pet]
+        .map(|scan| Drawing { label: format!("{scan:?}"), on: vec![scan], ..Drawing::default() })
+        .to_vec();
+    let (_, patient) = patient(&settings);
+    let aligned = format!("{TRUST}\nfeatures = {{ space = [\"aligned\"] }}");
+    let mut case = Case::of_patient(&patient, config(&aligned, WIDTHS));
+    let result = case.run();
+    let names: Vec<_> = result.lesions.iter().map(|lesion| (lesion.number, lesion.names[0].as_str())).collect();
+    assert_eq!(names, [(1, "GTV"), (2, "SECOND")]);
+    assert_eq!(result.groups.len(), 6);
+    assert!(result.groups.iter().all(|group| group.space == Space::Aligned && group.drawn_on.role == "CT"));
+    case.spec.annotations.reverse();
+    assert_eq!(features_csv(&case.run()).unwrap(), features_csv(&result).unwrap());
+}
+
+#[test]
+fn a_region_around_another_one_stays_a_lesion_of_its_own() {
+    let mut settings = PhantomSettings::tiny();
+    let centre_mm = settings.lesions[0].centre_mm;
+    settings.lesions.push(second(centre_mm, 40_000.0));
+    let (_, patient) = patient(&settings);
+    let native = format!("{TRUST}\nfeatures = {{ space = [\"native\"], families = [\"intensity\"] }}");
+    let result = Case::of_patient(&patient, config(&native, WIDTHS)).run();
+    let names: Vec<_> = result.lesions.iter().map(|lesion| lesion.names.join(" ")).collect();
+    assert_eq!(names, ["GTV_CT GTV_PT", "SECOND_CT SECOND_PT"]);
+    assert!(result.findings.iter().all(|finding| finding.kind != FindingKind::LesionAmbiguous));
+}
+
 #[test]
 fn aligned_images_have_one_resolution_one_grid_and_the_right_anatomy() {
     let (phantom, patient) = patient(&PhantomSettings::default());
@@ -130,6 +167,17 @@ fn a_structure_set_that_names_absent_series_is_placed_by_geometry_and_frame() {
 }
 
 #[test]
+fn what_a_lesion_is_comes_from_the_protocol_where_its_drawing_does_not_say_it() {
+    let (_, patient) = patient(&PhantomSettings::tiny());
+    let said = Case::of_patient(&patient, config(TRUST, WIDTHS)).run();
+    assert_eq!((&said.lesions[0].finding, &said.lesions[0].site), (&None, &None), "never a default");
+    let codes = "finding = { type = \"108369006|SCT|Neoplasm\", site = \"10200004|SCT|Liver\" }";
+    let said = Case::of_patient(&patient, config(&format!("{TRUST}\n{codes}"), WIDTHS)).run();
+    assert_eq!(said.lesions[0].finding.as_ref().unwrap().meaning, "Neoplasm");
+    assert_eq!(said.lesions[0].site.as_ref().unwrap().value, "10200004");
+}
+
+#[test]
 fn stages_without_a_model_say_that_they_did_nothing() {
     let (_, patient) = patient(&PhantomSettings::tiny());
     let mut case = Case::of_patient(&patient, config(TRUST, WIDTHS));
@@ -151,6 +199,9 @@ fn the_same_job_gives_the_same_bytes_and_every_document_passes_its_own_check() {
     let wanted = Wanted { kinds: vec![DocumentKind::Sr, DocumentKind::Seg, DocumentKind::Reg], ..Wanted::default() };
     let first = documents_wanted(&case.run(), &wanted).unwrap();
     assert_eq!(first, documents_wanted(&case.run(), &wanted).unwrap());
+    let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let slowly = alone.install(|| case.run());
+    assert_eq!(first, documents_wanted(&slowly, &wanted).unwrap(), "the number of threads decides nothing");
     assert!(first.iter().all(|document| verify::verify(&document.bytes).is_empty()));
     let count = |kind| first.iter().filter(|document| document.kind == kind).count();
     assert_eq!((count(DocumentKind::Seg), count(DocumentKind::Sr)), (3, 1));

@@ -52,7 +52,7 @@ fn a_file_that_is_gone_is_said_by_a_hash() {
 
 #[test]
 fn drawings_that_overlap_too_little_to_be_one_lesion_are_not_brought_together() {
-    let mut settings = PhantomSettings::default();
+    let mut settings = PhantomSettings::tiny();
     settings.pet.offset = Offset { shift_mm: [14.0, 0.0, 0.0], ..Offset::default() };
     let (_, patient) = patient(&settings);
     let result = Case::of_patient(&patient, config(TRUST, ["", "", ""])).run();
@@ -66,7 +66,7 @@ fn drawings_that_overlap_too_little_to_be_one_lesion_are_not_brought_together() 
 
 #[test]
 fn drawings_far_apart_are_lesions_of_their_own() {
-    let mut settings = PhantomSettings::default();
+    let mut settings = PhantomSettings::tiny();
     settings.pet.offset = Offset { shift_mm: [60.0, 0.0, 0.0], ..Offset::default() };
     let (_, patient) = patient(&settings);
     let result = Case::of_patient(&patient, config(TRUST, ["", "", ""])).run();

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use radiomicsd::pipeline::estimate_memory;
 use radiomicsd::report::{Space, documents, verify};
 
 use crate::support::{Case, TRUST, block, config, reference, value};
 
-fn paths(patient: &Path) -> Vec<PathBuf> {
+pub fn paths(patient: &Path) -> Vec<PathBuf> {
     let mut paths = Vec::new();
     for role in ["CT", "PET", "MR_T1"] {
         for part in ["image", "mask"] {
@@ -22,7 +23,12 @@ fn three_roles_of_real_patients_are_one_lesion_with_the_voxels_of_the_independen
     let Some(reference) = reference() else { return };
     for patient in ["STS_001", "STS_002", "STS_003"] {
         let case = Case::of_paths(&paths(&reference.join("data/sts").join(patient)), config(TRUST, ["", "", ""]));
+        let estimate = estimate_memory(&case.job()).unwrap();
         let result = case.run();
+        assert!((64 << 20..1 << 30).contains(&estimate), "{patient}: {estimate} bytes for images of some megabytes");
+        let peak = result.timings.iter().map(|timing| timing.peak_memory_bytes).max().unwrap();
+        let seconds: f64 = result.timings.iter().map(|timing| timing.seconds).sum();
+        println!("{patient}: {seconds:.2} s, peak {} MiB, estimated {} MiB", peak >> 20, estimate >> 20);
         assert_eq!(result.lesions.len(), 1, "{patient}: {:?}", result.findings);
         assert_eq!(result.groups.len(), 6, "{patient}: {:?}", result.findings);
         for (role, folder) in [("CT", "CT"), ("PT", "PET"), ("MR_T1", "MR_T1")] {
