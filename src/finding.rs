@@ -115,6 +115,8 @@ pub enum FindingKind {
     RoiTruncated,
     /// A region has no features on a role; the detail says why.
     NotMeasured,
+    /// One study under two patients, or two studies under one Patient ID that differ in birth date or sex: not put together.
+    PatientIdentityConflict,
 }
 
 impl FindingKind {
@@ -167,6 +169,7 @@ impl FindingKind {
         Self::RoiSeriesUnknown,
         Self::RoiTruncated,
         Self::NotMeasured,
+        Self::PatientIdentityConflict,
     ];
 
     /// The published name, as in the configuration, the log and the report.
@@ -220,6 +223,7 @@ impl FindingKind {
             Self::RoiSeriesUnknown => "roi_series_unknown",
             Self::RoiTruncated => "roi_truncated",
             Self::NotMeasured => "not_measured",
+            Self::PatientIdentityConflict => "patient_identity_conflict",
         }
     }
 
@@ -246,7 +250,8 @@ impl FindingKind {
             | Self::RoleRefused
             | Self::AnnotationRefused
             | Self::RoiSeriesUnknown
-            | Self::NotMeasured => Policy::Reject,
+            | Self::NotMeasured
+            | Self::PatientIdentityConflict => Policy::Reject,
             _ => Policy::Accept,
         }
     }

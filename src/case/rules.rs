@@ -140,6 +140,8 @@ pub struct InputRules {
 pub struct RoiRules {
     /// A region is taken when its name matches one of these; none: drawn regions are not used.
     pub names: Vec<Pattern>,
+    /// Regions by name that are not measured but that a role is scaled by: reference tissues.
+    pub tissues: Vec<String>,
     /// `true`: the case waits for a drawn region; `false`: a rule makes one where none was drawn.
     pub required: bool,
 }
@@ -149,6 +151,12 @@ impl RoiRules {
     #[must_use]
     pub fn takes(&self, name: &str) -> bool {
         self.names.iter().any(|pattern| pattern.is_match(name))
+    }
+
+    /// Whether a region of that name is used at all.
+    #[must_use]
+    pub fn uses(&self, name: &str) -> bool {
+        self.takes(name) || self.tissues.iter().any(|tissue| tissue == name)
     }
 }
 

@@ -76,6 +76,14 @@ fn modality_code<S: Serializer>(modality: &Modality, serializer: S) -> Result<S:
 }
 
 impl Input {
+    /// The name of the region that its intensities are relative to.
+    pub(super) fn reference_tissue(&self) -> Option<String> {
+        match &self.normalise {
+            Method::ReferenceTissue { roi } => Some(roi.clone()),
+            _ => None,
+        }
+    }
+
     /// What grouping goes by.
     pub(super) fn rules(&self) -> InputRules {
         InputRules {

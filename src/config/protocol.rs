@@ -226,7 +226,11 @@ impl Protocol {
             reference: self.reference.clone(),
             matches: self.matches.clone(),
             inputs: self.inputs.iter().map(Input::rules).collect(),
-            roi: RoiRules { names: self.roi.names.clone(), required: self.roi.automatic == Automatic::None },
+            roi: RoiRules {
+                names: self.roi.names.clone(),
+                tissues: self.inputs.iter().filter_map(Input::reference_tissue).collect(),
+                required: self.roi.automatic == Automatic::None,
+            },
             at_deadline: self.at_deadline,
         }
     }

@@ -1,0 +1,11 @@
+//! Grouping as its users see it: instances and the clock in, changes out.
+
+mod annotations;
+mod fixture;
+mod linking;
+mod property;
+mod revisions;
+mod roles;
+mod scale;
+mod simulation;
+mod time;
