@@ -8,7 +8,7 @@ use super::regrid::{SHARE_TOLERANCE, regrid, target_grid, touched};
 use super::results::{FeatureValue, Results};
 use super::roi::{BoundingBox, Roi, masked};
 use super::statistics::Statistics;
-use super::{Family, FeatureError, Resegment, RoiStep, Settings, histogram, intensity, ivh};
+use super::{Family, FeatureError, Resegment, RoiStep, Settings, histogram, intensity, ivh, local, morphology};
 use crate::image::{Geometry, Mask, Volume};
 
 /// The most voxels that the block around a region may have: 2 GiB of intensities.
@@ -78,6 +78,8 @@ fn measure(
         None => None,
     };
     match (family, levels) {
+        (Family::Morphology, _) => morphology::measure(roi, results),
+        (Family::Local, _) => local::measure(roi, results),
         (Family::Intensity, _) => intensity::measure(roi, results),
         (Family::Ivh, _) => ivh::measure(roi, settings, results),
         (Family::Histogram, Some(levels)) => histogram::measure(levels, settings, results),
@@ -129,12 +131,9 @@ fn prepare(image: &Volume<f32>, mask: &Mask, settings: &Settings) -> Result<(Roi
 
 /// How far around the region's bounding box the families look.
 fn margin(settings: &Settings, grid: &Geometry) -> [usize; 3] {
-    let reach_mm = if settings.families.contains(&Family::Local) { PEAK_REACH_MM } else { 0.0 };
+    let reach_mm = if settings.families.contains(&Family::Local) { local::RADIUS_MM } else { 0.0 };
     grid.spacing_mm.map(|d| (reach_mm / d).ceil().min(1e6) as usize)
 }
-
-/// Radius of a sphere of 1 cm3, rounded up.
-const PEAK_REACH_MM: f64 = 6.21;
 
 fn limit(block: &BoundingBox) -> Result<(), FeatureError> {
     let voxels = block.size().iter().map(|n| *n as f64).product::<f64>();

@@ -18,6 +18,8 @@ mod family;
 mod histogram;
 mod intensity;
 mod ivh;
+mod local;
+mod morphology;
 mod presets;
 mod regrid;
 mod results;

@@ -99,10 +99,12 @@ impl<T> Row<T> {
 
 /// Every feature there is, family by family.
 pub fn all() -> impl Iterator<Item = &'static Feature> {
+    let morphology = super::morphology::ROWS.iter().map(|row| &row.feature);
+    let local = super::local::ROWS.iter().map(|row| &row.feature);
     let intensity = super::intensity::ROWS.iter().map(|row| &row.feature);
     let histogram = super::histogram::ROWS.iter().map(|row| &row.feature);
     let ivh = super::ivh::ROWS.iter().map(|row| &row.feature);
-    intensity.chain(histogram).chain(ivh)
+    morphology.chain(local).chain(intensity).chain(histogram).chain(ivh)
 }
 
 /// The feature of that tag (without aggregation suffix).

@@ -4,9 +4,12 @@
 
 mod filter;
 mod geometry;
+pub mod hull;
 mod interpolation;
+pub mod mesh;
 mod modality;
 mod oblique;
+pub mod packed;
 mod psf;
 mod region;
 mod resample;

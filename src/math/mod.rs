@@ -2,6 +2,8 @@
 
 pub mod cholesky;
 pub mod eigen;
+pub mod ellipsoid;
+pub mod fft;
 pub mod interpolate;
 pub mod linalg;
 pub mod random;

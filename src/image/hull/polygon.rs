@@ -1,0 +1,65 @@
+//! Convex polygons in the plane: Andrew's monotone chain (1979).
+
+/// The corners of the convex hull of points in a plane, counter-clockwise, without points on its sides. O(n log n).
+pub(super) fn outline(mut points: Vec<[i64; 2]>) -> Vec<[i64; 2]> {
+    points.sort_unstable();
+    points.dedup();
+    let turns_left =
+        |a: &[i64; 2], b: &[i64; 2], c: &[i64; 2]| (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]) > 0;
+    chains(&points, turns_left)
+}
+
+/// The same for points that are no integers: a turn by less than rounding is none.
+pub(super) fn outline_mm(mut points: Vec<[f64; 2]>) -> Vec<[f64; 2]> {
+    points.sort_unstable_by(|a, b| a[0].total_cmp(&b[0]).then(a[1].total_cmp(&b[1])));
+    let size = points.iter().flatten().fold(0.0f64, |size, at| size.max(at.abs()));
+    let turns_left = |a: &[f64; 2], b: &[f64; 2], c: &[f64; 2]| {
+        (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]) > 1e-14 * size * size
+    };
+    chains(&points, turns_left)
+}
+
+/// Lower and upper chain over sorted points.
+fn chains<P: Copy + PartialEq>(points: &[P], turns_left: impl Fn(&P, &P, &P) -> bool) -> Vec<P> {
+    let mut hull: Vec<P> = Vec::new();
+    let mut chain = |points: &mut dyn Iterator<Item = &P>| {
+        let start = hull.len();
+        for point in points {
+            while let [.., a, b] = &hull[start..]
+                && !turns_left(a, b, point)
+            {
+                hull.pop();
+            }
+            hull.push(*point);
+        }
+        // The end of one chain is the start of the other.
+        if hull.len() > start + 1 {
+            hull.pop();
+        }
+    };
+    chain(&mut points.iter());
+    chain(&mut points.iter().rev());
+    if let [first, second] = hull[..]
+        && first == second
+    {
+        hull.pop();
+    }
+    hull
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_on_sides_and_inside_are_no_corners() {
+        let square: Vec<[i64; 2]> = (0..5).flat_map(|y| (0..5).map(move |x| [x, y])).collect();
+        assert_eq!(outline(square), [[0, 0], [4, 0], [4, 4], [0, 4]]);
+        assert_eq!(outline(vec![[1, 1], [1, 1]]), [[1, 1]]);
+        assert_eq!(outline(vec![[0, 0], [1, 1], [2, 2]]), [[0, 0], [2, 2]]);
+        assert!(outline(Vec::new()).is_empty());
+        let tenths: Vec<[f64; 2]> =
+            (0..5).flat_map(|y| (0..5).map(move |x| [0.1 * f64::from(x), 0.1 * f64::from(y)])).collect();
+        assert_eq!(outline_mm(tenths).len(), 4);
+    }
+}
