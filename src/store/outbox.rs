@@ -127,11 +127,15 @@ impl Store {
         })
     }
 
-    /// The entries whose time has come, longest waiting first.
+    /// The entries whose time has come, longest waiting first; those of one revision in the order of its documents, so that
+    /// what a document refers to goes before it.
     #[must_use]
     pub fn due(&self, now: Timestamp) -> Vec<OutboxEntry> {
         let mut due = self.open_entries(|entry| entry.state == DeliveryState::Pending && entry.next_attempt_at <= now);
-        due.sort_by(|a, b| (a.next_attempt_at, &a.id).cmp(&(b.next_attempt_at, &b.id)));
+        due.sort_by(|a, b| {
+            let key = |entry: &OutboxEntry| (entry.next_attempt_at, entry.id.case.clone(), entry.id.revision);
+            key(a).cmp(&key(b))
+        });
         due
     }
 

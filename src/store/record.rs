@@ -24,6 +24,15 @@ impl Digest {
         Self(hasher.finalize().into())
     }
 
+    /// The digest of a file's data set, without preamble and file meta information; of the whole file where it has none.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn of_data_set(path: &std::path::Path) -> std::io::Result<Self> {
+        let offset = super::part10::read_meta(path)?.map_or(0, |meta| meta.data_set_offset);
+        super::compare::digest_of_data_set(path, offset)
+    }
+
     /// Reads 64 lower-case hexadecimal digits.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -31,10 +31,10 @@ use crate::clock::Timestamp;
 use crate::dicom::uid::Uid;
 
 /// What [`Store::expire`] removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Expired {
     /// Series.
-    pub series: u64,
+    pub series: Vec<Uid>,
     /// Their instances, and files that were kept aside.
     pub files: u64,
     /// The bytes of all these.
@@ -145,7 +145,7 @@ impl Store {
             expired.files += 1;
             expired.bytes += instance.size;
         }
-        expired.series += 1;
+        expired.series.extend(instances.first().map(|instance| instance.facts.series.clone()));
         let mut directory = instances.first().and_then(|instance| instance.path.parent());
         if let Some(directory) = directory {
             // What came back after a power cut would look like a series that lost its other half.
