@@ -51,7 +51,7 @@ pub enum DeliveryOutcome {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StageLabel {
-    stage: &'static str,
+    stage: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -126,8 +126,8 @@ impl Metrics {
     }
 
     /// One stage of one case took so long.
-    pub fn stage(&self, stage: &'static str, seconds: f64) {
-        self.stages.get_or_create(&StageLabel { stage }).observe(seconds);
+    pub fn stage(&self, stage: &str, seconds: f64) {
+        self.stages.get_or_create(&StageLabel { stage: stage.to_owned() }).observe(seconds);
     }
 
     /// A finding was made.

@@ -248,7 +248,8 @@ async fn the_outbox_waits_for_a_peer_that_is_down_and_survives_a_restart() {
         store.enqueue(&case, 1, "TEST", &documents, clock::now()).unwrap();
         let stop = CancellationToken::new();
         let changed = Arc::new(Notify::new());
-        let task = tokio::spawn(run(store.clone(), vec![outlet.clone()], clock::now, changed, stop.clone()));
+        let task =
+            tokio::spawn(run(store.clone(), vec![outlet.clone()], clock::now, changed, Arc::default(), stop.clone()));
         until(|| 2 <= attempts(&store)).await;
         assert!(store.outbox().iter().all(|entry| entry.state == DeliveryState::Pending && !entry.reason.is_empty()));
         stop.cancel();
@@ -258,7 +259,8 @@ async fn the_outbox_waits_for_a_peer_that_is_down_and_survives_a_restart() {
     let store = store_in(directory.path(), 0);
     let stop = CancellationToken::new();
     let changed = Arc::new(Notify::new());
-    let task = tokio::spawn(run(store.clone(), vec![outlet], clock::now, Arc::clone(&changed), stop.clone()));
+    let task =
+        tokio::spawn(run(store.clone(), vec![outlet], clock::now, Arc::clone(&changed), Arc::default(), stop.clone()));
     until(|| store.outbox().is_empty()).await;
     for number in 0..3 {
         assert_eq!(receiver.data_set(&slice_uid(number)), Some(data_set_of(&slice(number, 64))));
@@ -294,7 +296,7 @@ async fn what_a_peer_refuses_for_good_is_given_up_and_stays_visible() {
         Backoff { first: Duration::from_secs(5), max: Duration::from_secs(5), give_up_after: Duration::from_secs(60) };
     let outlet = Outlet { destination: outlet_destination, backoff };
     let stop = CancellationToken::new();
-    let task = tokio::spawn(run(store.clone(), vec![outlet], clock::now, Arc::default(), stop.clone()));
+    let task = tokio::spawn(run(store.clone(), vec![outlet], clock::now, Arc::default(), Arc::default(), stop.clone()));
     until(|| store.outbox().iter().all(|entry| entry.state == DeliveryState::GivenUp)).await;
     let entry = store.outbox().pop().unwrap();
     assert_eq!(Some(entry.id.sop_instance), documents.pop());

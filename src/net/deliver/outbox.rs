@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 use super::{Backoff, Delivered, Destination, Item, ItemFailure, Session, Source};
 use crate::clock::Timestamp;
 use crate::error::{Duty, Retry};
+use crate::metrics::{DeliveryOutcome, Metrics};
 use crate::store::{EntryId, OutboxEntry, Store, StoreError};
 
 /// Documents of one association.
@@ -40,15 +41,16 @@ pub async fn run(
     outlets: Vec<Outlet>,
     clock: fn() -> Timestamp,
     changed: Arc<Notify>,
+    metrics: Arc<Metrics>,
     shutdown: CancellationToken,
 ) {
     let mut tasks = JoinSet::new();
     for outlet in outlets {
-        let (store, changed) = (store.clone(), Arc::clone(&changed));
+        let (store, changed, metrics) = (store.clone(), Arc::clone(&changed), Arc::clone(&metrics));
         tasks.spawn(shutdown.clone().run_until_cancelled_owned(async move {
             loop {
                 let woken = changed.notified();
-                deliver_due(&store, &outlet, clock).await;
+                deliver_due(&store, &outlet, clock, &metrics).await;
                 let pause = pause(&store, clock()).min(LOOK_EVERY);
                 let _ = tokio::time::timeout(pause, woken).await;
             }
@@ -65,20 +67,20 @@ fn pause(store: &Store, now: Timestamp) -> Duration {
 }
 
 /// Tries everything that is due for one destination once, in batches.
-async fn deliver_due(store: &Store, outlet: &Outlet, clock: fn() -> Timestamp) {
+async fn deliver_due(store: &Store, outlet: &Outlet, clock: fn() -> Timestamp, metrics: &Metrics) {
     let title = outlet.destination.ae_title.as_str();
     let due = store.due(clock());
     let mine: Vec<OutboxEntry> = due.into_iter().filter(|entry| entry.id.destination == title).collect();
     for batch in mine.chunks(BATCH) {
         let kinds = batch.iter().map(|entry| (&entry.sop_class, &entry.transfer_syntax));
         match Session::open(&outlet.destination, kinds).await {
-            Ok(session) => deliver_batch(store, outlet, clock, session, batch).await,
+            Ok(session) => deliver_batch(store, outlet, clock, metrics, session, batch).await,
             Err(failure) => {
                 let reason = failure.to_string();
                 warn!(destination = title, n_documents = batch.len(), reason, "no association for delivery");
                 let failure = ItemFailure { reason, status: None, retry: failure.retry() };
                 for entry in batch {
-                    note(store, outlet, clock, entry, Err(failure.clone())).await;
+                    note(store, outlet, clock, metrics, entry, Err(failure.clone())).await;
                 }
             }
         }
@@ -89,6 +91,7 @@ async fn deliver_batch(
     store: &Store,
     outlet: &Outlet,
     clock: fn() -> Timestamp,
+    metrics: &Metrics,
     mut session: Session<TcpStream>,
     batch: &[OutboxEntry],
 ) {
@@ -105,7 +108,7 @@ async fn deliver_batch(
             }
             Err(failure) => Err(ItemFailure { reason: failure.to_string(), status: None, retry: failure.retry() }),
         };
-        note(store, outlet, clock, entry, result).await;
+        note(store, outlet, clock, metrics, entry, result).await;
     }
     session.close().await;
 }
@@ -122,6 +125,7 @@ async fn note(
     store: &Store,
     outlet: &Outlet,
     clock: fn() -> Timestamp,
+    metrics: &Metrics,
     entry: &OutboxEntry,
     result: Result<Delivered, ItemFailure>,
 ) {
@@ -140,6 +144,11 @@ async fn note(
         }
         _ => None,
     };
+    metrics.delivery(match (&result, next) {
+        (Ok(_), _) => DeliveryOutcome::Sent,
+        (Err(_), Some(_)) => DeliveryOutcome::Failed,
+        (Err(_), None) => DeliveryOutcome::GivenUp,
+    });
     let (store, id) = (store.clone(), entry.id.clone());
     let written = tokio::task::spawn_blocking(move || match result {
         Ok(_) => store.mark_sent(&id, now),
