@@ -63,6 +63,14 @@ pub struct CaseSpec {
     pub findings: Vec<Finding>,
 }
 
+impl CaseSpec {
+    /// Every instance that it is made from: images, annotations, registrations.
+    pub fn instances(&self) -> impl Iterator<Item = &Uid> {
+        let images = self.inputs.iter().flat_map(|input| &input.instances);
+        images.chain(self.annotations.iter().map(|annotation| &annotation.instance)).chain(&self.registrations)
+    }
+}
+
 /// The series chosen for one role.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RoleInput {
