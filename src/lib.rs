@@ -38,5 +38,8 @@ pub mod store;
 pub mod http;
 pub mod net;
 
+pub mod cli;
+pub mod daemon;
+
 pub mod config;
 pub mod phantom;

@@ -1,0 +1,343 @@
+//! The loop around the grouping: new instances, retries, outcomes and time go in, case records and jobs come out.
+//!
+//! It is the only writer of case records. A record is durable before its job starts.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::settings::Live;
+use super::work::{Ended, Outcome, Worker};
+use super::{DaemonError, notify, now};
+use crate::case::{CaseChange, CaseId, CaseSettings, Grouper, ProtocolRules, Standing};
+use crate::clock::Timestamp;
+use crate::config::{Config, Protocol};
+use crate::dicom::uid::Uid;
+use crate::net::receive::NewInstance;
+use crate::store::{CaseRecord, CaseState, Store, StoreError};
+
+/// Instances that are taken from the queue at once.
+const BATCH: usize = 512;
+/// The loop turns at least this often: for the watchdog, and for retries whose time has come.
+const TURN_EVERY: Duration = Duration::from_secs(2);
+/// Outcomes on their way back.
+const ENDED_MAX: usize = 64;
+
+/// What the grouping hears of.
+pub(super) struct Inbox {
+    /// Stored just now.
+    pub(super) new_instances: mpsc::Receiver<NewInstance>,
+    /// Cases that a person wants tried again.
+    pub(super) retries: mpsc::Receiver<CaseId>,
+    /// Series that retention or a withdrawal took out of the store.
+    pub(super) removed: mpsc::Receiver<Vec<Uid>>,
+}
+
+/// The grouping with everything that it writes to.
+pub(super) struct Grouping {
+    store: Store,
+    live: Arc<Live>,
+    worker: Worker,
+    grouper: Grouper,
+    /// Cases whose processing failed for now, by the time of the next attempt.
+    later: BTreeMap<(Timestamp, CaseId), ()>,
+    /// Cases that a worker has.
+    running: HashSet<(CaseId, u32)>,
+    ended: mpsc::Receiver<Ended>,
+    report: mpsc::Sender<Ended>,
+}
+
+/// What grouping goes by in one configuration.
+fn rules(config: &Config) -> (CaseSettings, Vec<ProtocolRules>) {
+    (config.case, config.protocols.iter().map(Protocol::rules).collect())
+}
+
+impl Grouping {
+    /// Finds every case where the last process left it: known cases first, then every stored instance.
+    pub(super) async fn replay(store: Store, live: Arc<Live>, worker: Worker) -> Result<Self, DaemonError> {
+        let (settings, protocols) = rules(&live.config());
+        let from = store.clone();
+        let replayed = tokio::task::spawn_blocking(move || replay(&from, settings, protocols)).await;
+        let (grouper, unfinished) =
+            replayed.map_err(|_| DaemonError::Ended("the replay of the stored instances"))??;
+        let (report, ended) = mpsc::channel(ENDED_MAX);
+        let (later, running) = (BTreeMap::new(), HashSet::new());
+        let mut grouping = Self { store, live, worker, grouper, later, running, ended, report };
+        for record in unfinished {
+            match record.next_attempt_at {
+                Some(at) => drop(grouping.later.insert((at, record.id), ())),
+                None => grouping.start(record.id.clone(), record),
+            }
+        }
+        Ok(grouping)
+    }
+
+    /// Groups until `stop`, then takes what is still in the queue, so that its cases are written down, and waits for the
+    /// cases that run.
+    pub(super) async fn run(mut self, inbox: Inbox, stop: CancellationToken) {
+        let Inbox { mut new_instances, mut retries, mut removed } = inbox;
+        let live = Arc::clone(&self.live);
+        let mut batch = Vec::with_capacity(BATCH);
+        self.turn().await;
+        loop {
+            let pause = self.pause();
+            let reloaded = live.changed.notified();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(ended) = self.ended.recv() => self.note(ended).await,
+                n = new_instances.recv_many(&mut batch, BATCH) => {
+                    if n == 0 {
+                        break;
+                    }
+                    batch.drain(..).for_each(|new| self.grouper.add(&new.facts, new.received_at));
+                }
+                Some(id) = retries.recv() => self.retry(id).await,
+                Some(series) = removed.recv() => {
+                    series.iter().for_each(|series| self.grouper.remove_series(series));
+                }
+                () = reloaded => {
+                    let (settings, protocols) = rules(&live.config());
+                    self.grouper.reload(settings, protocols);
+                }
+                () = tokio::time::sleep(pause) => {}
+            }
+            self.turn().await;
+            notify::alive();
+        }
+        new_instances.close();
+        while let Some(new) = new_instances.recv().await {
+            self.grouper.add(&new.facts, new.received_at);
+        }
+        self.record_all().await;
+        self.worker.stop();
+        while !self.running.is_empty() {
+            let Some(ended) = self.ended.recv().await else { break };
+            self.note(ended).await;
+        }
+    }
+
+    fn pause(&self) -> Duration {
+        let next = self.grouper.next_poll_at().into_iter().chain(self.later.keys().next().map(|(at, _)| *at)).min();
+        let until = |at: Timestamp| Duration::try_from(at.duration_since(now())).unwrap_or(Duration::ZERO);
+        next.map_or(TURN_EVERY, until).clamp(Duration::from_millis(10), TURN_EVERY)
+    }
+
+    /// Writes down what changed and starts what is ready.
+    async fn turn(&mut self) {
+        for (id, record) in self.record_all().await {
+            if record.state == CaseState::Ready {
+                self.start(id, record);
+            }
+        }
+        let at = now();
+        while let Some(((due, id), ())) = self.later.first_key_value().map(|(key, ())| (key.clone(), ())) {
+            if due > at {
+                break;
+            }
+            self.later.pop_first();
+            match self.read(&id).await {
+                Some(record) if record.state == CaseState::Ready => self.start(id, record),
+                _ => {}
+            }
+        }
+    }
+
+    async fn record_all(&mut self) -> Vec<(CaseId, CaseRecord)> {
+        let changes = self.grouper.poll(now());
+        let mut written = Vec::new();
+        for change in changes {
+            let (id, store) = (change.id.clone(), self.store.clone());
+            match tokio::task::spawn_blocking(move || record(&store, &change, now())).await {
+                Ok(Ok(Some(record))) => written.push((id, record)),
+                Ok(Ok(None)) => {}
+                Ok(Err(error)) => error!(case = %id.0, %error, "a case could not be written down"),
+                Err(_) => error!(case = %id.0, "a case could not be written down"),
+            }
+        }
+        written
+    }
+
+    fn start(&mut self, id: CaseId, record: CaseRecord) {
+        let Some(spec) = record.spec.clone() else { return };
+        if self.running.insert((id, spec.revision)) {
+            self.worker.start(record, spec, self.report.clone());
+        }
+    }
+
+    /// A person wants a case tried again.
+    async fn retry(&mut self, id: CaseId) {
+        let Some(mut record) = self.read(&id).await else { return };
+        let (store, case) = (self.store.clone(), id.clone());
+        match tokio::task::spawn_blocking(move || store.retry_deliveries(&case, now())).await {
+            Ok(Ok(n)) if n > 0 => info!(case = %id.0, n, "given-up deliveries are tried again"),
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => error!(case = %id.0, %error, "given-up deliveries could not be revived"),
+            Err(_) => error!(case = %id.0, "given-up deliveries could not be revived"),
+        }
+        self.worker.outbox_changed();
+        if !matches!(record.state, CaseState::Parked | CaseState::Failed) || record.spec.is_none() {
+            return;
+        }
+        info!(case = %id.0, "tried again on request");
+        record.state = CaseState::Ready;
+        record.reason.clear();
+        record.attempts = 0;
+        record.next_attempt_at = None;
+        if self.write(record.clone()).await {
+            self.start(id, record);
+        }
+    }
+
+    /// Writes down how a job ended, unless the case has moved on meanwhile.
+    async fn note(&mut self, ended: Ended) {
+        let Ended { id, revision, outcome } = ended;
+        if !matches!(outcome, Outcome::Started) {
+            self.running.remove(&(id.clone(), revision));
+        }
+        let Some(mut record) = self.read(&id).await else { return };
+        let is_current =
+            record.revision == revision && matches!(record.state, CaseState::Ready | CaseState::Processing);
+        if !is_current {
+            return;
+        }
+        record.next_attempt_at = None;
+        match outcome {
+            Outcome::Started => record.state = CaseState::Processing,
+            Outcome::Done { findings } => {
+                record.state = CaseState::Done;
+                record.reason.clear();
+                record.findings = findings;
+            }
+            Outcome::Parked { reason, findings } => {
+                warn!(case = %id.0, reason, "case parked");
+                record.state = CaseState::Parked;
+                record.reason = reason;
+                record.findings.extend(findings);
+            }
+            Outcome::Failed { reason } => {
+                error!(case = %id.0, reason, "case failed");
+                record.state = CaseState::Failed;
+                record.reason = reason;
+            }
+            Outcome::Later { reason, at } => {
+                warn!(case = %id.0, reason, %at, "case is tried again later");
+                record.state = CaseState::Ready;
+                record.reason = reason;
+                record.attempts += 1;
+                record.next_attempt_at = Some(at);
+                self.later.insert((at, id), ());
+            }
+            Outcome::CutOff => return,
+        }
+        self.write(record).await;
+    }
+
+    async fn read(&self, id: &CaseId) -> Option<CaseRecord> {
+        let (store, asked) = (self.store.clone(), id.clone());
+        match tokio::task::spawn_blocking(move || store.case(&asked)).await {
+            Ok(Ok(record)) => record,
+            Ok(Err(error)) => {
+                error!(case = %id.0, %error, "a case cannot be read");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    async fn write(&self, mut record: CaseRecord) -> bool {
+        record.updated_at = now();
+        let (store, id) = (self.store.clone(), record.id.clone());
+        match tokio::task::spawn_blocking(move || store.put_case(&record)).await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                error!(case = %id.0, %error, "a case could not be written down");
+                false
+            }
+            Err(_) => false,
+        }
+    }
+}
+
+/// The grouping as it was, and the cases whose processing did not end. Of those the grouping says nothing by itself: they
+/// were handed out before.
+fn replay(
+    store: &Store,
+    settings: CaseSettings,
+    protocols: Vec<ProtocolRules>,
+) -> Result<(Grouper, Vec<CaseRecord>), StoreError> {
+    let mut grouper = Grouper::new(settings, protocols);
+    let mut unfinished = Vec::new();
+    for bare in store.cases()? {
+        let Some(record) = store.case(&bare.id)? else { continue };
+        grouper.remember(record.id.clone(), record.created_at, record.spec.clone());
+        if matches!(record.state, CaseState::Ready | CaseState::Processing) {
+            unfinished.push(record);
+        }
+    }
+    store.for_each_instance(&mut |instance| grouper.add(&instance.facts, instance.received_at))?;
+    Ok((grouper, unfinished))
+}
+
+/// Brings the record of a case into agreement with what grouping says; the record where something has to be done or was
+/// written, nothing where all is as it was.
+fn record(store: &Store, change: &CaseChange, at: Timestamp) -> Result<Option<CaseRecord>, StoreError> {
+    let old = store.case(&change.id)?;
+    let Some(new) = merged(old.as_ref(), change, at) else { return Ok(None) };
+    if old.as_ref() != Some(&new) {
+        store.put_case(&new)?;
+        let standing = new.state.name();
+        info!(case = %new.id.0, protocol = new.protocol, revision = new.revision, standing, reason = new.reason, "case");
+        for finding in &new.findings {
+            if old.as_ref().is_none_or(|old| !old.findings.contains(finding)) {
+                info!(case = %new.id.0, %finding, "finding");
+            }
+        }
+    }
+    Ok(Some(new))
+}
+
+/// The record after a change; nothing where the case stands where the change would put it.
+fn merged(old: Option<&CaseRecord>, change: &CaseChange, at: Timestamp) -> Option<CaseRecord> {
+    let ended = |record: &CaseRecord| !record.state.is_open();
+    let base = |state, revision, spec, reason: &str| CaseRecord {
+        id: change.id.clone(),
+        state,
+        protocol: change.protocol.clone(),
+        revision,
+        series: sorted(&change.series),
+        reason: reason.to_owned(),
+        findings: change.findings.clone(),
+        attempts: 0,
+        next_attempt_at: None,
+        created_at: change.created_at,
+        updated_at: at,
+        spec,
+    };
+    let (revision, spec) = old.map_or((0, None), |old| (old.revision, old.spec.clone()));
+    let new = match &change.standing {
+        // What was measured stays measured while something more is waited for.
+        Standing::Collecting { waits_for } => base(CaseState::Collecting, revision, spec, waits_for),
+        Standing::Parked { reason } => base(CaseState::Parked, revision, spec, reason),
+        Standing::Ready(ready) => match old {
+            Some(old) if old.spec.as_ref() == Some(ready) && ended(old) => return None,
+            Some(old) if old.spec.as_ref() == Some(ready) && old.state != CaseState::Collecting => {
+                return Some(CaseRecord { state: CaseState::Ready, ..old.clone() });
+            }
+            _ => base(CaseState::Ready, ready.revision, Some((**ready).clone()), ""),
+        },
+    };
+    let same = old.is_some_and(|old| CaseRecord { updated_at: old.updated_at, ..new.clone() } == *old);
+    if same { old.cloned().filter(|record| record.state == CaseState::Ready) } else { Some(new) }
+}
+
+fn sorted(series: &[Uid]) -> Vec<Uid> {
+    let mut series = series.to_vec();
+    series.sort_unstable();
+    series.dedup();
+    series
+}

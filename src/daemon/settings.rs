@@ -1,0 +1,223 @@
+//! The configuration in force, and what each part of the daemon takes from it.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::Reload;
+use crate::config::{self, Config};
+use crate::dicom::facts;
+use crate::net::deliver::{Backoff, Destination, Outlet, Timeouts};
+use crate::net::receive::Node;
+use crate::net::{AeTitle, AeTitleError, NodeSettings, Peer};
+use crate::store::{Durability, StoreSettings};
+
+/// Why a configuration that is well-formed cannot be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// Nothing may go in clear that was to be encrypted.
+    #[error("dicom.tls: TLS is not built into this version, remove the table or put a TLS proxy in front")]
+    Tls,
+    /// An AE title.
+    #[error("the AE title {title:?} cannot be used: {source}")]
+    AeTitle {
+        /// As configured.
+        title: String,
+        /// Why not.
+        source: AeTitleError,
+    },
+}
+
+/// The configuration in force: one for the whole daemon, exchanged as a whole when it is read again.
+#[derive(Debug)]
+pub struct Live {
+    config: RwLock<Arc<Config>>,
+    /// Notified when another configuration came into force.
+    pub(super) changed: Notify,
+}
+
+impl Live {
+    /// Puts a configuration in force.
+    ///
+    /// # Errors
+    /// When it asks for what this version cannot do safely.
+    pub fn new(config: Config) -> Result<Arc<Self>, SettingsError> {
+        check(&config)?;
+        Ok(Arc::new(Self { config: RwLock::new(Arc::new(config)), changed: Notify::new() }))
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn replace(&self, config: Config) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        self.changed.notify_waiters();
+    }
+}
+
+/// What may not be ignored in silence is refused; the rest is said.
+fn check(config: &Config) -> Result<(), SettingsError> {
+    if config.dicom.tls.is_some() {
+        return Err(SettingsError::Tls);
+    }
+    for sentence in config.unsupported().into_iter().chain(config.missing_files()) {
+        warn!("{sentence}");
+    }
+    node(config)?;
+    outlets(config)?;
+    Ok(())
+}
+
+fn title(title: &config::AeTitle) -> Result<AeTitle, SettingsError> {
+    AeTitle::parse(title.as_str()).map_err(|source| SettingsError::AeTitle { title: title.as_str().to_owned(), source })
+}
+
+/// The receiver's part.
+pub(super) fn node(config: &Config) -> Result<NodeSettings, SettingsError> {
+    let dicom = &config.dicom;
+    let peers = dicom.peers.iter().map(|peer| {
+        Ok(Peer {
+            ae_title: title(&peer.ae_title)?,
+            networks: peer.networks.clone(),
+            address: peer.address.as_ref().map(ToString::to_string),
+            max_associations: Some(peer.max_associations as usize),
+            retrieve: peer.retrieve,
+        })
+    });
+    Ok(NodeSettings {
+        peers: peers.collect::<Result<_, SettingsError>>()?,
+        accept_unknown_peers: dicom.accept_unknown_peers,
+        max_associations: dicom.max_associations as usize,
+        max_pdu_bytes: dicom.max_pdu_bytes,
+        idle_timeout: dicom.idle_timeout,
+        match_keywords: config.keywords().into_iter().collect(),
+        ..NodeSettings::new(title(&dicom.ae_title)?)
+    })
+}
+
+/// Where results go, each with its schedule.
+pub(super) fn outlets(config: &Config) -> Result<Vec<Outlet>, SettingsError> {
+    config.destinations.iter().map(outlet).collect()
+}
+
+pub(super) fn outlet(destination: &config::Destination) -> Result<Outlet, SettingsError> {
+    let config::RetrySettings { first, max, give_up_after } = destination.retry;
+    Ok(Outlet {
+        destination: Destination {
+            ae_title: title(&destination.ae_title)?,
+            address: destination.address.to_string(),
+            calling_ae_title: title(&destination.calling_ae_title)?,
+            timeouts: Timeouts::default(),
+        },
+        backoff: Backoff { first, max, give_up_after },
+    })
+}
+
+/// Where and how a configuration stores. The facts of an instance hold what the protocols match on: another list of
+/// keywords is another version of the facts.
+#[must_use]
+pub fn store_settings(config: &Config) -> StoreSettings {
+    let keywords: Vec<String> = config.keywords().into_iter().collect();
+    let version = Sha256::digest(format!("{} {}", env!("CARGO_PKG_VERSION"), keywords.join(" ")));
+    StoreSettings {
+        directory: config.storage.directory.clone(),
+        reserve_bytes: config.storage.reserve_bytes,
+        durability: match config.storage.durability {
+            config::Durability::Full => Durability::Full,
+            config::Durability::File => Durability::File,
+            config::Durability::None => Durability::None,
+        },
+        read_facts: Arc::new(move |path| facts::read(path, &keywords).map_err(|error| error.to_string())),
+        facts_version: version.iter().take(8).map(|byte| format!("{byte:02x}")).collect(),
+    }
+}
+
+/// Reads the configuration again whenever somebody asks, until the shutdown. One that is wrong is refused, and the one in
+/// force stays.
+pub(super) async fn reload(reload: Option<Reload>, live: Arc<Live>, node: Arc<Node>, shutdown: CancellationToken) {
+    let Some(Reload { asked, read, path }) = reload else { return shutdown.cancelled().await };
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = asked.notified() => {}
+        }
+        let path = path.clone();
+        match tokio::task::spawn_blocking(move || read(&path)).await {
+            Ok(Ok(config)) => take(&live, &node, config),
+            Ok(Err(error)) => error!(%error, "the new configuration is refused, the old one stays in force"),
+            Err(_) => error!("the new configuration could not be read, the old one stays in force"),
+        }
+    }
+}
+
+fn take(live: &Live, node: &Node, config: Config) {
+    for sentence in needs_restart(&live.config(), &config) {
+        warn!("{sentence}: this change waits for a restart");
+    }
+    match check(&config).and_then(|()| self::node(&config)) {
+        Ok(settings) => {
+            node.reload(settings);
+            live.replace(config);
+            info!("the new configuration is in force");
+        }
+        Err(error) => error!(%error, "the new configuration is refused, the old one stays in force"),
+    }
+}
+
+/// What is bound or opened once.
+fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    let mut sentences = Vec::new();
+    let mut say = |differs: bool, what| {
+        if differs {
+            sentences.push(what);
+        }
+    };
+    say(old.dicom.listen != new.dicom.listen, "dicom.listen");
+    say(old.http.listen != new.http.listen, "http.listen");
+    say(old.http.token_file != new.http.token_file, "http.token_file");
+    say(old.storage.directory != new.storage.directory, "storage.directory");
+    say(old.storage.reserve_bytes != new.storage.reserve_bytes, "storage.reserve_bytes");
+    say(old.storage.durability != new.storage.durability, "storage.durability");
+    say(old.keywords() != new.keywords(), "protocols match on other attributes; instances that are stored already");
+    sentences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> Config {
+        Config::from_toml(&format!("[storage]\ndirectory = \"/tmp/x\"\n{text}"), "test.toml").unwrap()
+    }
+
+    #[test]
+    fn tls_that_is_not_built_is_refused_and_never_ignored() {
+        let asked = config("[dicom.tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"\n");
+        assert!(matches!(Live::new(asked), Err(SettingsError::Tls)));
+    }
+
+    #[test]
+    fn another_list_of_matched_keywords_is_another_version_of_the_facts() {
+        let protocol = |keyword: &str| {
+            config(&format!(
+                "[[protocol]]\nname = \"p\"\nmatch = {{ {keyword} = \"x\" }}\n[[protocol.input]]\nrole = \"CT\"\nmodality = \"CT\"\n"
+            ))
+        };
+        let version = |config: &Config| store_settings(config).facts_version;
+        assert_eq!(version(&protocol("StationName")), version(&protocol("StationName")));
+        assert_ne!(version(&protocol("StationName")), version(&protocol("ProtocolName")));
+    }
+
+    #[test]
+    fn a_changed_listener_is_said_to_wait_for_a_restart() {
+        let (old, new) = (config(""), config("[dicom]\nlisten = \"127.0.0.1:4242\"\n"));
+        assert_eq!(needs_restart(&old, &new), ["dicom.listen"]);
+        assert!(needs_restart(&old, &old).is_empty());
+    }
+}
