@@ -1,0 +1,56 @@
+//! What several test programs share: where the reference data are, and the programs that play the other side.
+#![allow(dead_code, reason = "each test program takes a part of it")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// The reference data, where they are.
+pub fn reference() -> Option<PathBuf> {
+    let fallback = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    let path = std::env::var_os("RADIOMICSD_REFERENCE").map_or(fallback, PathBuf::from);
+    if path.join("data").is_dir() {
+        return Some(path);
+    }
+    eprintln!("skipped: reference data absent");
+    None
+}
+
+/// A program of dcmtk. Another toolkit installs programs of the same names: each candidate is asked who it is.
+pub fn dcmtk(name: &str) -> Option<Command> {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    for directory in std::env::split_paths(&paths) {
+        let program = directory.join(name);
+        let answer = Command::new(&program).arg("--version").output();
+        if answer.is_ok_and(|answer| String::from_utf8_lossy(&answer.stdout).contains("dcmtk")) {
+            let mut command = Command::new(program);
+            command.stdin(Stdio::null());
+            return Some(command);
+        }
+    }
+    eprintln!("skipped: {name} of dcmtk is not installed");
+    None
+}
+
+/// Python with pynetdicom, where installed, to run this script.
+pub fn pynetdicom(script: &str) -> Option<Command> {
+    let probe = Command::new("python3").args(["-c", "import pynetdicom"]).stderr(Stdio::null()).status();
+    if !probe.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: pynetdicom is not installed");
+        return None;
+    }
+    let mut command = Command::new("python3");
+    command.args(["-c", script]).stdin(Stdio::null());
+    Some(command)
+}
+
+/// Everything that a program printed.
+pub fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Runs a program that must succeed.
+pub fn run(mut command: Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", said(&output));
+    said(&output)
+}
