@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::node::{Daemon, PROTOCOL, wait_for};
-use super::pacs::{Pacs, free_port};
+use super::pacs::Pacs;
 use super::patient::{Patient, dcmsend};
-use super::shared::{dcmtk, said};
+use super::shared::said;
 
 #[test]
 fn a_destination_that_was_down_gets_everything_when_it_is_back_also_after_a_restart() {
@@ -36,15 +36,10 @@ fn a_destination_that_was_down_gets_everything_when_it_is_back_also_after_a_rest
 
 #[test]
 fn what_was_given_up_stays_visible_and_retry_revives_it() {
-    if dcmtk("dcmsend").is_none() {
-        return;
-    }
+    let Some(mut pacs) = Pacs::start() else { return };
+    pacs.stop();
     let patient = Patient::tiny();
-    let port = free_port();
-    let destination = format!(
-        "[[destination]]\nae_title = \"PACS\"\naddress = \"127.0.0.1:{port}\"\n\
-         retry = {{ first = \"1s\", max = \"1s\", give_up_after = \"1s\" }}\n"
-    );
+    let destination = pacs.destination().replace("max = \"1s\"", "max = \"1s\", give_up_after = \"1s\"");
     let daemon = Daemon::start(&format!("{PROTOCOL}\n{destination}"));
     dcmsend(&daemon, &patient.all());
     let case = daemon.wait_for_state("done");
@@ -54,10 +49,13 @@ fn what_was_given_up_stays_visible_and_retry_revives_it() {
         let deliveries = detail["deliveries"].as_array().unwrap().clone();
         deliveries.into_iter().map(|delivery| delivery["state"].clone()).collect::<Vec<_>>()
     };
-    wait_for("giving up", || states().iter().all(|state| state == "given_up").then_some(()));
+    let all = |wanted: &str| states().iter().all(|state| state == wanted).then_some(());
+    wait_for("giving up", || all("given_up"));
     let page = daemon.get("/").unwrap().1;
     assert!(page.contains("given up"), "{page}");
+    pacs.run();
     let retried = daemon.ask(&["retry", id]);
     assert!(retried.status.success(), "{}", said(&retried));
-    wait_for("another attempt", || states().iter().any(|state| state == "pending").then_some(()));
+    wait_for("everything sent", || all("sent"));
+    assert_eq!(pacs.reports().len(), 1);
 }
