@@ -17,11 +17,27 @@ const TABLE_SPAN: u32 = 1 << 20;
 pub(super) enum Ungraded {
     /// The range of intensities is too wide for the bin width.
     #[error("the range of intensities needs {needed:.3e} grey levels, at most {limit} are possible")]
-    TooManyLevels {
+    Range {
         /// Levels that the range needs.
         needed: f64,
         /// Levels that are possible.
         limit: u32,
+    },
+    /// More different levels than a texture matrix can have rows.
+    #[error("{found} different grey levels occur, at most {limit} are possible in a texture matrix")]
+    Levels {
+        /// Levels that occur.
+        found: usize,
+        /// Levels that are possible.
+        limit: usize,
+    },
+    /// More voxels in a row than a run can be long.
+    #[error("the region is {found} voxels long, at most {limit} are possible in a texture matrix")]
+    Length {
+        /// Voxels along the longest axis.
+        found: usize,
+        /// Voxels that are possible.
+        limit: usize,
     },
 }
 
@@ -66,7 +82,7 @@ impl Binning {
             }
         };
         if !(needed >= 1.0 && needed <= f64::from(MAX_LEVEL)) {
-            return Err(Ungraded::TooManyLevels { needed, limit: MAX_LEVEL });
+            return Err(Ungraded::Range { needed, limit: MAX_LEVEL });
         }
         Ok(Self { anchor, factor, divisor, top: needed as u32 })
     }
@@ -92,7 +108,6 @@ pub(super) struct GreyLevelCounts {
     /// The number of levels Ng: of bins where it is fixed, else the highest that occurs.
     pub(super) n_levels: u32,
     /// The rule they were made by.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the texture families will place levels in a block with it"))]
     pub(super) binning: Binning,
 }
 

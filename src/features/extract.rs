@@ -8,7 +8,9 @@ use super::regrid::{SHARE_TOLERANCE, regrid, target_grid, touched};
 use super::results::{FeatureValue, Results};
 use super::roi::{BoundingBox, Roi, masked};
 use super::statistics::Statistics;
-use super::{Family, FeatureError, Resegment, RoiStep, Settings, histogram, intensity, ivh, local, morphology};
+use super::{
+    Family, FeatureError, Resegment, RoiStep, Settings, histogram, intensity, ivh, local, morphology, texture,
+};
 use crate::image::{Geometry, Mask, Volume};
 
 /// The most voxels that the block around a region may have: 2 GiB of intensities.
@@ -49,8 +51,15 @@ pub fn extract(image: &Volume<f32>, mask: &Mask, settings: &Settings) -> Result<
         Diagnostics { initial, interpolated, resegmented: roi.diagnostics(), grey_levels: None, omitted: Vec::new() };
     let mut results = Results::default();
     let levels = grey_levels(&roi, settings);
+    let mut textures = match &levels {
+        Some(Ok(levels)) => texture::measure(&settings.families, &roi, levels, settings),
+        _ => Vec::new(),
+    };
     for family in Family::ALL.iter().filter(|family| settings.families.contains(family)) {
         measure(*family, &roi, levels.as_ref(), settings, &mut results);
+        let (done, rest) = textures.into_iter().partition(|(of, _)| of == family);
+        textures = rest;
+        results.append(done);
     }
     let grey_levels = levels.and_then(Result::ok).map(|levels| levels.diagnostics());
     let diagnostics = Diagnostics { grey_levels, omitted: results.omitted, ..diagnostics };

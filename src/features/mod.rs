@@ -27,6 +27,7 @@ mod roi;
 mod settings;
 mod statistics;
 pub mod table;
+mod texture;
 
 pub use diagnostics::{Diagnostics, GreyLevels, ImageDiagnostics, Omission, RoiDiagnostics, StepDiagnostics, Summary};
 pub use error::{FeatureError, RoiStep};
@@ -34,5 +35,8 @@ pub use extract::{Extraction, extract};
 pub use family::Family;
 pub use presets::{PRESETS, SettingsError};
 pub use results::FeatureValue;
-pub use settings::{Aggregation, BinAnchor, Discretise, MAX_BINS, Resample, Resegment, Settings, Spacing, Texture};
+pub use settings::{
+    Aggregation, BinAnchor, Discretise, MAX_BINS, MAX_DISTANCE, Resample, Resegment, Settings, Spacing, Texture,
+    WeightNorm,
+};
 pub use table::{Feature, Unit};

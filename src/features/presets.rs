@@ -188,7 +188,7 @@ const BY_SLICE: &[Aggregation] =
 const IN_VOLUME: &[Aggregation] = &[Aggregation::Averaged3d, Aggregation::Merged3d];
 
 fn aggregated(aggregations: &[Aggregation]) -> Texture {
-    Texture { aggregations: aggregations.to_vec() }
+    Texture { aggregations: aggregations.to_vec(), ..Texture::default() }
 }
 
 #[cfg(test)]

@@ -26,6 +26,14 @@ pub(super) struct Results {
 }
 
 impl Results {
+    /// What families found apart, after what is there.
+    pub(super) fn append(&mut self, families: Vec<(Family, Self)>) {
+        for (_, results) in families {
+            self.values.extend(results.values);
+            self.omitted.extend(results.omitted);
+        }
+    }
+
     /// Leaves out a family.
     pub(super) fn omit(&mut self, family: Family, reason: &dyn std::fmt::Display) {
         self.omitted.push(Omission { tag: family.name().to_owned(), reason: reason.to_string() });
@@ -45,8 +53,21 @@ impl Results {
         aggregation: &str,
         discretisation: &str,
     ) {
+        self.add_mean(rows, std::slice::from_ref(from), suffix, aggregation, discretisation);
+    }
+
+    /// Every row of a family as the mean over what several matrices give; where one of them gives no finite value, or there
+    /// is none, the feature is an omission with the row's reason.
+    pub(super) fn add_mean<T>(
+        &mut self,
+        rows: &'static [Row<T>],
+        from: &[T],
+        suffix: &str,
+        aggregation: &str,
+        discretisation: &str,
+    ) {
         for row in rows {
-            let value = (row.eval)(from);
+            let value = from.iter().map(row.eval).sum::<f64>() / from.len() as f64;
             let tag = format!("{}{suffix}", row.feature.tag);
             if value.is_finite() {
                 let (aggregation, discretisation) = (aggregation.to_owned(), discretisation.to_owned());

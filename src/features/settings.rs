@@ -162,13 +162,59 @@ pub enum BinAnchor {
 pub struct Texture {
     /// Over which directions and slices matrices are built, and whether features or matrices are combined.
     pub aggregations: Vec<Aggregation>,
+    /// Chebyshev distances of the pairs that co-occurrence matrices count, in voxels.
+    pub glcm_distances: Vec<u8>,
+    /// Norm by which the matrices of directions weigh exp(-length^2) when they are merged (GLCM and GLRLM); without it all
+    /// weigh the same. Lengths are in voxels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weighting: Option<WeightNorm>,
+    /// Chebyshev distance up to which voxels are neighbours in NGTDM.
+    pub ngtdm_distance: u8,
+    /// Norm by which neighbours weigh exp(-length^2) in NGTDM; without it all weigh the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ngtdm_weighting: Option<WeightNorm>,
+    /// Chebyshev distance up to which voxels are neighbours in NGLDM.
+    pub ngldm_distance: u8,
+    /// Difference of grey levels up to which a neighbour depends on a voxel in NGLDM.
+    pub ngldm_coarseness: u32,
 }
 
 impl Default for Texture {
     fn default() -> Self {
-        Self { aggregations: vec![Aggregation::Merged3d] }
+        Self {
+            aggregations: vec![Aggregation::Merged3d],
+            glcm_distances: vec![1],
+            weighting: None,
+            ngtdm_distance: 1,
+            ngtdm_weighting: None,
+            ngldm_distance: 1,
+            ngldm_coarseness: 0,
+        }
     }
 }
+
+impl Texture {
+    /// The farthest that a voxel looks for neighbours.
+    pub(super) fn reach(&self) -> usize {
+        let pairs = self.glcm_distances.iter().copied().max().unwrap_or(1);
+        usize::from(pairs.max(self.ngtdm_distance).max(self.ngldm_distance).max(1))
+    }
+}
+
+/// How the length of a direction is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WeightNorm {
+    /// The sum of the steps along the axes.
+    Manhattan,
+    /// The straight line.
+    Euclidean,
+    /// The largest of the steps.
+    Chebyshev,
+}
+
+/// The farthest that a texture matrix may look for neighbours, in voxels.
+pub const MAX_DISTANCE: u8 = 5;
 
 /// Combination of texture matrices over directions and slices (IBSI 3.6 and 3.7).
 ///
@@ -238,6 +284,14 @@ impl Settings {
             };
             check(name, fits, "a positive bin width, or 1 to 65535 bins")?;
         }
+        let Texture { glcm_distances, ngtdm_distance, ngldm_distance, aggregations, .. } = &self.texture;
+        check("texture.aggregations", !aggregations.is_empty(), "at least one aggregation")?;
+        let near = |distance: &u8| (1..=MAX_DISTANCE).contains(distance);
+        let distinct = (1..glcm_distances.len()).all(|k| !glcm_distances[..k].contains(&glcm_distances[k]));
+        let some = !glcm_distances.is_empty() && glcm_distances.iter().all(near) && distinct;
+        check("texture.glcm_distances", some, "one or more different distances of 1 to 5 voxels")?;
+        check("texture.ngtdm_distance", near(ngtdm_distance), "1 to 5 voxels")?;
+        check("texture.ngldm_distance", near(ngldm_distance), "1 to 5 voxels")?;
         Ok(())
     }
 }

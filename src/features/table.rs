@@ -104,7 +104,11 @@ pub fn all() -> impl Iterator<Item = &'static Feature> {
     let intensity = super::intensity::ROWS.iter().map(|row| &row.feature);
     let histogram = super::histogram::ROWS.iter().map(|row| &row.feature);
     let ivh = super::ivh::ROWS.iter().map(|row| &row.feature);
-    morphology.chain(local).chain(intensity).chain(histogram).chain(ivh)
+    let glcm = super::texture::glcm::ROWS.iter().map(|row| &row.feature);
+    let ngtdm = super::texture::ngtdm::ROWS.iter().map(|row| &row.feature);
+    let counted = super::texture::counted().map(|row| &row.feature);
+    let intensities = intensity.chain(histogram).chain(ivh);
+    morphology.chain(local).chain(intensities).chain(glcm).chain(counted).chain(ngtdm)
 }
 
 /// The feature of that tag (without aggregation suffix).
