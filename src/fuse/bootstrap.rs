@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+pub use crate::math::stats::quantile;
+
 use crate::math::random::Stream;
 
 /// A percentile interval.
@@ -83,17 +85,6 @@ pub(super) fn strata(patients: &[String], events: &[bool]) -> [Vec<Vec<usize>>; 
     }
     let of = |event: bool| by_patient.values().filter(|(_, e)| *e == event).map(|(rows, _)| rows.clone()).collect();
     [of(true), of(false)]
-}
-
-/// A quantile of sorted values, linear between neighbours.
-#[must_use]
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-pub fn quantile(sorted: &[f64], level: f64) -> f64 {
-    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
-    let at = level.clamp(0.0, 1.0) * last as f64;
-    let below = at.floor() as usize;
-    let above = (below + 1).min(last);
-    sorted[below] + (at - below as f64) * (sorted[above] - sorted[below])
 }
 
 #[cfg(test)]
