@@ -188,18 +188,9 @@ impl Disk {
         Err(StoreError::Unknown { what: "directory" })
     }
 
-    /// Writes a small file as a whole: either the old or the new content is there after a crash, and the new one after
-    /// success. Always durable, whatever the durability of instances: these are few.
+    /// As the function of this name.
     pub(super) fn write_whole(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-        let Some(directory) = path.parent() else { return Err(StoreError::Unknown { what: "directory" }) };
-        let mut name = path.as_os_str().to_owned();
-        name.push(TEMPORARY_SUFFIX);
-        let temporary = PathBuf::from(name);
-        let mut file = create(&temporary, true).map_err(StoreError::io("creating a file"))?;
-        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(StoreError::io("writing a file"))?;
-        drop(file);
-        rename(&temporary, path).map_err(StoreError::io("renaming a file into place"))?;
-        sync_now(directory)
+        write_whole(path, bytes)
     }
 
     /// Writes out the whole file system where single files are not synced, so that a checkpoint means the same under
@@ -236,6 +227,24 @@ fn leave(rounds: &mut HashMap<PathBuf, Round>, directory: &Path) {
             rounds.remove(directory);
         }
     }
+}
+
+/// Writes a small file as a whole: either the old or the new content is there after a crash, and the new one after
+/// success. Always durable, whatever the durability of instances: these are few.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let Some(directory) = path.parent() else { return Err(StoreError::Unknown { what: "directory" }) };
+    let mut name = path.as_os_str().to_owned();
+    name.push(TEMPORARY_SUFFIX);
+    let temporary = PathBuf::from(name);
+    let mut file = create(&temporary, true).map_err(StoreError::io("creating a file"))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(StoreError::io("writing a file"))?;
+    drop(file);
+    rename(&temporary, path).map_err(StoreError::io("renaming a file into place"))?;
+    // A name without a directory is in the current one.
+    sync_now(if directory.as_os_str().is_empty() { Path::new(".") } else { directory })
 }
 
 /// A poisoned lock guards data that are still whole here: every change under these locks is a single step.

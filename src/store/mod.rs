@@ -30,7 +30,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 pub use cases::{CaseRecord, CaseState};
-pub use disk::Durability;
+pub use disk::{Durability, write_whole};
 pub use error::StoreError;
 pub use outbox::{DeliveryState, EntryId, OutboxEntry};
 pub use receive::Incoming;
