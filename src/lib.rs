@@ -34,6 +34,7 @@ pub mod volume;
 pub mod case;
 pub mod pipeline;
 pub mod store;
+pub mod table;
 
 pub mod http;
 pub mod net;
