@@ -287,7 +287,7 @@ mod tests {
         let explained = explained(&model, &cohort.samples(), &applied.features).unwrap();
         let svg = picture("CT", &cohort.features, &applied.features, &cohort.batches, &explained);
         assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"));
-        assert!(svg.contains("&lt;A&gt; &amp; co") && !svg.contains("<A>") && svg.contains("NaN") == false);
+        assert!(svg.contains("&lt;A&gt; &amp; co") && !svg.contains("<A>") && !svg.contains("NaN"));
         // Two points for every row, one entry of the legend for every batch.
         assert_eq!(svg.matches("<circle").count(), 2 * 90 + 3);
         assert_eq!(svg.matches("fill-opacity=\"0.35\"").count(), 6 * 3 * 2);
