@@ -30,7 +30,8 @@ pub(super) struct Lesion {
     pub(super) told: report::Lesion,
     /// Its regions, at most one per role: indices of the sorted regions.
     pub(super) drawn: Vec<usize>,
-    /// The region that serves where no own one does: the reference's, else that of the first role that has one.
+    /// The region that serves where no own one does: the reference's, else that of the first role that has one and whose
+    /// registration may be used.
     pub(super) leading: usize,
     /// Whether it cannot be told from another one.
     pub(super) ambiguous: bool,
@@ -61,7 +62,8 @@ pub(super) fn of_regions(
     let clusters = clusters(regions, &overlaps);
     let mut lesions: Vec<Lesion> = Vec::with_capacity(clusters.len());
     for drawn in clusters {
-        let Some(leading) = drawn.first().copied() else { continue };
+        let usable = drawn.iter().find(|idx| maps[regions[**idx].role].usable);
+        let Some(leading) = usable.or(drawn.first()).copied() else { continue };
         let told = told(lesions.len() + 1, &drawn, regions, protocol);
         lesions.push(Lesion { told, drawn, leading, ambiguous: false });
     }
@@ -205,5 +207,29 @@ fn mark_ambiguous(
             remarks.find(FindingKind::LesionAmbiguous, &lesions[lesion].subject(), detail);
             lesions[lesion].ambiguous = true;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grid_of_comparison_covers_both_boxes_with_cubes() {
+        let (a, b) = ([[0.0; 3], [10.0, 20.0, 30.0]], [[-5.0, 5.0, 10.0], [4.0, 40.0, 12.0]]);
+        let grid = common_grid(a, b).unwrap();
+        let end = grid.voxel_to_world(grid.size.map(|n| n as f64 - 0.5));
+        assert!(grid.voxel_to_world([-0.5; 3]).iter().zip([-5.0, 0.0, 0.0]).all(|(a, b)| (a - b).abs() < 1e-9));
+        assert!(end.iter().zip([10.0, 40.0, 30.0]).all(|(a, b)| *a >= b - 1e-9 && *a < b + grid.spacing_mm[0]));
+        assert!((0.9..1.3).contains(&(grid.n_voxels() as f64 / CELLS)));
+        assert_eq!(common_grid(a, [[11.0; 3], [12.0; 3]]), None, "beside each other");
+    }
+
+    #[test]
+    fn dice_is_twice_what_is_common_over_what_there_is() {
+        let a = ndarray::arr3(&[[[true, true, true, false]]]);
+        let b = ndarray::arr3(&[[[false, true, true, true]]]);
+        assert!((dice(&a, &b) - 4.0 / 6.0).abs() < 1e-12);
+        assert!(dice(&a, &a.mapv(|_| false)).abs() < 1e-12);
     }
 }

@@ -5,6 +5,7 @@
 //! fits none or several it is refused. The images that contours name (Contour Image Sequence) decide nothing: in archives
 //! that were made anonymous they resolve to nothing, and they are only counted.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -252,16 +253,22 @@ impl Reader<'_> {
 
     /// Counts the images that contours name and no series holds; says whether the structure set may be used.
     fn references_are_usable(&self, set: &StructureSet, remarks: &mut Remarks<'_>) -> bool {
-        let known =
-            |image: &&Uid| self.roles.iter().any(|role| role.series.slices.iter().any(|(_, uid)| uid == *image));
-        let n_unknown = set.images.len() - set.images.iter().filter(known).count();
+        let of_roles = self.roles.iter().flat_map(|role| &role.series.slices);
+        let known: BTreeSet<&Uid> = of_roles.map(|(_, instance)| instance).collect();
+        let n_unknown = set.images.iter().filter(|image| !known.contains(image)).count();
         if n_unknown == 0 {
             return true;
         }
         let named = self.roles.iter().filter(|role| set.series.contains(&role.series.series));
-        let subject = named.map(Role::name).collect::<Vec<_>>().join(", ");
+        let mut subjects: Vec<&str> = named.map(Role::name).collect();
+        if subjects.is_empty() {
+            subjects.push("");
+        }
         let detail = format!("{n_unknown} of {} images that contours name are not in the case", set.images.len());
-        remarks.find(FindingKind::UnresolvedSopReference, &subject, detail)
+        for subject in subjects {
+            remarks.find(FindingKind::UnresolvedSopReference, subject, detail.as_str());
+        }
+        remarks.policies().of(FindingKind::UnresolvedSopReference) != Policy::Reject
     }
 
     fn remark_on_twins(&self, role: usize, name: &str, names: &mut Vec<(usize, String)>, remarks: &mut Remarks<'_>) {
@@ -295,4 +302,24 @@ fn is_part_of(part: &Geometry, whole: &Geometry) -> bool {
                 (at[axis] - near).abs() <= SAME_PLACE_VOXELS && (0.0..whole.size[axis] as f64).contains(&near)
             })
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::math::linalg::IDENTITY;
+
+    #[test]
+    fn a_cut_out_of_an_image_is_a_part_of_it_and_a_shifted_or_coarser_grid_is_not() {
+        let whole = Geometry::new([40, 30, 20], [1.0, 1.0, 3.0], [-7.0, 3.0, 9.0], IDENTITY).unwrap();
+        let cut = |origin: [f64; 3], spacing| Geometry::new([10, 10, 5], spacing, origin, IDENTITY).unwrap();
+        let inside = whole.voxel_to_world([12.0, 5.0, 3.0]);
+        assert!(is_part_of(&cut(inside, [1.0, 1.0, 3.0]), &whole) && is_part_of(&whole, &whole));
+        assert!(!is_part_of(&cut(whole.voxel_to_world([12.3, 5.0, 3.0]), [1.0, 1.0, 3.0]), &whole));
+        assert!(!is_part_of(&cut(inside, [1.0, 1.0, 2.0]), &whole));
+        assert!(!is_part_of(&cut(whole.voxel_to_world([35.0, 5.0, 3.0]), [1.0, 1.0, 3.0]), &whole), "sticks out");
+        // One slice: whatever its thickness says.
+        let slice = Geometry::new([10, 10, 1], [1.0, 1.0, 5.0], inside, IDENTITY).unwrap();
+        assert!(is_part_of(&slice, &whole));
+    }
 }

@@ -40,6 +40,20 @@ fn a_case_without_a_region_to_measure_has_no_result() {
 }
 
 #[test]
+fn a_region_that_fits_two_series_is_refused_and_one_that_names_its_series_is_not() {
+    let mut settings = PhantomSettings::tiny();
+    settings.pet.grid = settings.ct.grid;
+    let (_, together) = patient(&settings);
+    let error = Case::of_patient(&together, config(TRUST, ["", "", ""])).try_run().unwrap_err();
+    assert!(error.findings().iter().any(|finding| finding.kind == FindingKind::RoiSeriesUnknown), "{error}");
+
+    settings.drawings[0].on = vec![Scan::Pet];
+    let (_, alone) = patient(&settings);
+    let result = Case::of_patient(&alone, config(TRUST, ["", "", ""])).run();
+    assert_eq!(block(&result, "PT", Space::Native).drawn_on.role, "PT");
+}
+
+#[test]
 fn a_file_that_is_gone_is_said_by_a_hash() {
     let (_, patient) = patient(&PhantomSettings::tiny());
     let mut case = Case::of_patient(&patient, config(TRUST, ["", "", ""]));
