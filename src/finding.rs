@@ -31,6 +31,8 @@ pub enum FindingKind {
     MixedOrientation,
     /// Slices of one series have different matrix sizes or pixel spacings.
     MixedMatrix,
+    /// Slices of one series have different Frames of Reference.
+    MixedFrameOfReference,
     /// The slice normal and the direction of travel differ.
     GantryTilt,
     /// One or two slices: no volume.
@@ -43,7 +45,7 @@ pub enum FindingKind {
     UnsupportedTransferSyntax,
     /// Rescale Slope (0028,1053) or Intercept (0028,1052) is absent where the modality needs it.
     RescaleMissing,
-    /// Pixel data are shorter than the header says.
+    /// Pixel data are absent, shorter than the header says, or damaged.
     PixelDataTruncated,
     /// A contour lies more than half a slice away from every slice.
     ContourOffSlice,
@@ -127,6 +129,7 @@ impl FindingKind {
         Self::DuplicatePosition,
         Self::MixedOrientation,
         Self::MixedMatrix,
+        Self::MixedFrameOfReference,
         Self::GantryTilt,
         Self::TooFewSlices,
         Self::NotHounsfield,
@@ -181,6 +184,7 @@ impl FindingKind {
             Self::DuplicatePosition => "duplicate_position",
             Self::MixedOrientation => "mixed_orientation",
             Self::MixedMatrix => "mixed_matrix",
+            Self::MixedFrameOfReference => "mixed_frame_of_reference",
             Self::GantryTilt => "gantry_tilt",
             Self::TooFewSlices => "too_few_slices",
             Self::NotHounsfield => "not_hounsfield",
@@ -236,6 +240,7 @@ impl FindingKind {
             | Self::DuplicatePosition
             | Self::MixedOrientation
             | Self::MixedMatrix
+            | Self::MixedFrameOfReference
             | Self::GantryTilt
             | Self::TooFewSlices
             | Self::UnsupportedTransferSyntax

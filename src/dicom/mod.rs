@@ -2,10 +2,12 @@
 
 pub mod attributes;
 mod charset;
+pub mod codec;
 pub mod codes;
 pub mod dataset;
 pub mod facts;
 pub mod geometry;
+pub mod layers;
 pub mod part10;
 pub mod private;
 pub mod product;

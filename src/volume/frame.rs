@@ -1,4 +1,4 @@
-//! One image plane: where it lies, how it is stored, what its numbers mean. From single-frame objects.
+//! One image plane: where it lies, how it is stored, what its numbers mean. From single-frame and multi-frame objects.
 
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
@@ -6,9 +6,12 @@ use dicom_object::InMemDicomObject;
 use super::error::VolumeError;
 use super::pixels::{FrameShape, PixelSource};
 use super::samples::{Padding, Rescale, Samples};
+use super::scaling::{self, MrScaling};
+use super::split::Keys;
 use super::suv::SliceTiming;
 use crate::dicom::attributes::{self, AttributeError};
 use crate::dicom::geometry::{self, Plane};
+use crate::dicom::layers::Layers;
 use crate::dicom::uid::Uid;
 use crate::finding::{FindingKind, Policies};
 
@@ -36,6 +39,25 @@ pub(super) struct Frame {
     /// `None`: the image says nothing.
     pub rescale: Option<Rescale>,
     pub timing: SliceTiming,
+    /// Slice Thickness (0018,0050).
+    pub thickness_mm: Option<f64>,
+    /// What tells it apart from other slices at the same place.
+    pub keys: Keys,
+}
+
+/// How a series is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading<'a> {
+    pub role: &'a str,
+    pub policies: &'a Policies,
+    pub mr_scaling: MrScaling,
+}
+
+impl Reading<'_> {
+    /// An error that carries a finding under the site's policy.
+    pub fn refused(&self, kind: FindingKind, detail: impl Into<String>) -> VolumeError {
+        VolumeError::Refused(self.policies.finding(kind, self.role, detail))
+    }
 }
 
 impl Source {
@@ -54,28 +76,67 @@ impl Source {
     }
 
     /// The frames of this file, which is the `source`-th of its series.
-    pub fn frames(&self, source: usize, role: &str, policies: &Policies) -> Result<Vec<Frame>, VolumeError> {
-        let object = &self.object;
-        self.refuse_colour(role, policies)?;
-        let n_frames = attributes::count(object, tags::NUMBER_OF_FRAMES)?.unwrap_or(1).max(1);
-        if self.is_enhanced() || n_frames != 1 {
-            let detail = "a multi-frame object without SharedFunctionalGroupsSequence (5200,9229)";
-            return Err(VolumeError::Refused(policies.finding(FindingKind::FunctionalGroupsMissing, role, detail)));
+    pub fn frames(&self, source: usize, reading: &Reading<'_>) -> Result<Vec<Frame>, VolumeError> {
+        self.refuse_colour(reading)?;
+        let n_frames = attributes::count(&self.object, tags::NUMBER_OF_FRAMES)?.unwrap_or(1).max(1);
+        let groups = attributes::items(&self.object, tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE);
+        if groups.is_empty() && n_frames == 1 && !self.is_enhanced() {
+            return Ok(vec![self.frame(source, &Layers::of(&self.object), 0, 1, reading)?]);
         }
+        let shared = attributes::has_value(&self.object, tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE);
+        if groups.is_empty() && !(shared && n_frames == 1) {
+            let detail = "a multi-frame object without PerFrameFunctionalGroupsSequence (5200,9230)";
+            return Err(reading.refused(FindingKind::FunctionalGroupsMissing, detail));
+        }
+        if !groups.is_empty() && groups.len() as u64 != u64::from(n_frames) {
+            let detail =
+                format!("PerFrameFunctionalGroupsSequence (5200,9230) describes {} of {n_frames} frames", groups.len());
+            return Err(reading.refused(FindingKind::FunctionalGroupsMissing, detail));
+        }
+        (0..n_frames)
+            .map(|index| {
+                let layers = Layers::of_frame(&self.object, index as usize);
+                self.frame(source, &layers.unwrap_or(Layers::of(&self.object)), index, n_frames, reading)
+            })
+            .collect()
+    }
+
+    fn frame(
+        &self,
+        source: usize,
+        layers: &Layers<'_>,
+        index: u32,
+        n_frames: u32,
+        reading: &Reading<'_>,
+    ) -> Result<Frame, VolumeError> {
+        let object = &self.object;
         let samples = Samples::of(object, self.pixels.tag().unwrap_or(tags::PIXEL_DATA))?;
-        let rescale = Rescale::of(object, samples).map_err(|error| self.rescale_missing(&error, role, policies))?;
-        Ok(vec![Frame {
+        let scaling = if self.modality == "MR" { reading.mr_scaling } else { MrScaling::Display };
+        let rescale = scaling::rescale(layers, samples, scaling)
+            .map_err(|error| reading.refused(FindingKind::RescaleMissing, error.to_string()))?;
+        self.refuse_without_scale(rescale.as_ref(), scaling, reading)?;
+        let thickness = tags::SLICE_THICKNESS;
+        Ok(Frame {
             source,
             plane: Plane {
-                position_mm: geometry::position_mm(object)?,
-                orientation: geometry::orientation(object)?,
-                spacing_mm: geometry::spacing_mm(object)?,
+                position_mm: geometry::position_mm(layers.holder(tags::IMAGE_POSITION_PATIENT))?,
+                orientation: geometry::orientation(layers.holder(tags::IMAGE_ORIENTATION_PATIENT))?,
+                spacing_mm: geometry::spacing_mm(layers.holder(tags::PIXEL_SPACING))?,
             },
-            shape: FrameShape { size: size(object)?, samples, index: 0, n_frames },
+            shape: FrameShape { size: size(object)?, samples, index, n_frames },
             padding: Padding::of(object, samples)?,
-            rescale: self.required_rescale(rescale, role, policies)?,
-            timing: SliceTiming::of(object)?,
-        }])
+            rescale,
+            timing: SliceTiming::of_layers(layers)?,
+            thickness_mm: attributes::number(layers.holder(thickness), thickness).ok().flatten(),
+            keys: Keys::of(layers),
+        })
+    }
+
+    /// The layers of one of its frames.
+    pub fn layers(&self, frame: &Frame) -> Layers<'_> {
+        let of_frame = (frame.shape.n_frames > 1 || self.is_enhanced())
+            .then(|| Layers::of_frame(&self.object, frame.shape.index as usize));
+        of_frame.flatten().unwrap_or(Layers::of(&self.object))
     }
 
     fn is_enhanced(&self) -> bool {
@@ -91,32 +152,36 @@ impl Source {
     }
 
     /// Only MONOCHROME1 and MONOCHROME2 hold one quantity. (Which of the two is a matter of display and changes no number.)
-    fn refuse_colour(&self, role: &str, policies: &Policies) -> Result<(), VolumeError> {
+    fn refuse_colour(&self, reading: &Reading<'_>) -> Result<(), VolumeError> {
         let n_samples = attributes::count(&self.object, tags::SAMPLES_PER_PIXEL)?.unwrap_or(1);
         let photometric = attributes::code_string(&self.object, tags::PHOTOMETRIC_INTERPRETATION);
         if n_samples == 1 && matches!(photometric.as_str(), "MONOCHROME1" | "MONOCHROME2" | "") {
             return Ok(());
         }
         let detail = "SamplesPerPixel (0028,0002) or PhotometricInterpretation (0028,0004) is not of one quantity";
-        Err(VolumeError::Refused(policies.finding(FindingKind::ColourImage, role, detail)))
+        Err(reading.refused(FindingKind::ColourImage, detail))
     }
 
-    /// CT numbers and activities exist only after rescaling. MR signal has no scale: it may come as it is.
-    fn required_rescale(
+    /// CT numbers and activities exist only after rescaling. MR signal has no scale: it may come as it is, but not where a
+    /// scale was asked for that it does not have.
+    fn refuse_without_scale(
         &self,
-        rescale: Option<Rescale>,
-        role: &str,
-        policies: &Policies,
-    ) -> Result<Option<Rescale>, VolumeError> {
-        if rescale.is_none() && matches!(self.modality.as_str(), "CT" | "PT") {
-            let error = AttributeError::Missing { tag: tags::RESCALE_SLOPE, expected: "a number" };
-            return Err(self.rescale_missing(&error, role, policies));
+        rescale: Option<&Rescale>,
+        scaling: MrScaling,
+        reading: &Reading<'_>,
+    ) -> Result<(), VolumeError> {
+        if rescale.is_some() {
+            return Ok(());
         }
-        Ok(rescale)
-    }
-
-    fn rescale_missing(&self, error: &AttributeError, role: &str, policies: &Policies) -> VolumeError {
-        VolumeError::Refused(policies.finding(FindingKind::RescaleMissing, role, error.to_string()))
+        let detail = match scaling {
+            MrScaling::Display if matches!(self.modality.as_str(), "CT" | "PT") => {
+                AttributeError::Missing { tag: tags::RESCALE_SLOPE, expected: "a number" }.to_string()
+            }
+            MrScaling::Display => return Ok(()),
+            MrScaling::Philips => "Philips' scale slope (2005,100E) is absent or 0".to_owned(),
+            MrScaling::RealWorld => "RealWorldValueMappingSequence (0040,9096) has no slope and intercept".to_owned(),
+        };
+        Err(reading.refused(FindingKind::RescaleMissing, detail))
     }
 }
 

@@ -3,8 +3,10 @@
 //! The one bridge from `dicom` to `image`. Every departure of the data from what is expected becomes a named finding under
 //! the site's policy; nothing is guessed.
 
+mod assemble;
 mod contours;
 mod error;
+mod fill;
 mod frame;
 pub mod nifti;
 mod pixels;
@@ -12,8 +14,10 @@ mod quality;
 mod regular;
 mod rtstruct;
 mod samples;
+mod scaling;
 mod seg;
 mod series;
+mod split;
 mod stack;
 pub mod suv;
 mod units;
@@ -21,8 +25,9 @@ mod units;
 pub use contours::{fits, rasterise, rasterise_onto};
 pub use error::VolumeError;
 pub use rtstruct::{Contour, GeometricType, Roi, RtStructError, StructureSet};
+pub use scaling::MrScaling;
 pub use seg::{SegError, Segment, Segmentation};
-pub use series::{SeriesVolume, SlicePadding, VolumeOrigin};
+pub use series::{SeriesVolume, SlicePadding, VolumeOrigin, VolumeSettings};
 pub use units::Units;
 
 /// The most voxels of one volume: 8 GiB of values.

@@ -1,12 +1,12 @@
 //! Remarks on a whole series: how it was encoded, and whether a CT is in Hounsfield units.
 
-use dicom_dictionary_std::{tags, uids};
-use dicom_object::InMemDicomObject;
+use dicom_dictionary_std::tags;
 
 use super::error::VolumeError;
-use super::frame::Source;
+use super::frame::{Reading, Source};
 use super::units::Units;
 use crate::dicom::attributes;
+use crate::dicom::layers::Layers;
 use crate::finding::{Finding, FindingKind, Policies, Policy};
 use crate::image::Volume;
 
@@ -36,25 +36,21 @@ pub(super) fn remark_on_encoding(
 }
 
 /// Lossy Image Compression (0028,2110) stays 01 for ever once it happened (PS3.3 C.7.6.1.1.5); where a writer forgot it, the
-/// transfer syntax tells.
+/// transfer syntax or the stream itself tells.
 fn is_lossy(source: &Source) -> bool {
-    attributes::text(&source.object, tags::LOSSY_IMAGE_COMPRESSION) == "01"
-        || matches!(
-            source.pixels.transfer_syntax.as_str(),
-            uids::JPEG_BASELINE8_BIT | uids::JPEG_EXTENDED12_BIT | uids::JPEGLS_NEAR_LOSSLESS
-        )
+    attributes::text(&source.object, tags::LOSSY_IMAGE_COMPRESSION) == "01" || source.pixels.is_lossy()
 }
 
 /// Whether the values of a CT are Hounsfield units: Rescale Type (0028,1054) says nothing else, and there is air. A crop
 /// without air is believed where Rescale Type says HU in so many words.
 pub(super) fn ct_units(
-    header: &InMemDicomObject,
+    header: &Layers<'_>,
     volume: &Volume<f32>,
-    role: &str,
-    policies: &Policies,
+    reading: &Reading<'_>,
     findings: &mut Vec<Finding>,
 ) -> Result<Units, VolumeError> {
-    let rescale_type = attributes::code_string(header, tags::RESCALE_TYPE);
+    let Reading { role, policies, .. } = *reading;
+    let rescale_type = attributes::code_string(header.holder(tags::RESCALE_TYPE), tags::RESCALE_TYPE);
     if !matches!(rescale_type.as_str(), "" | "HU") {
         let detail = "RescaleType (0028,1054) is not HU".to_owned();
         note(policies.finding(FindingKind::NotHounsfield, role, detail), findings)?;
@@ -71,7 +67,7 @@ pub(super) fn ct_units(
 }
 
 /// Notes a finding, or refuses by it.
-fn note(finding: Finding, findings: &mut Vec<Finding>) -> Result<(), VolumeError> {
+pub(super) fn note(finding: Finding, findings: &mut Vec<Finding>) -> Result<(), VolumeError> {
     if finding.policy == Policy::Reject {
         return Err(VolumeError::Refused(finding));
     }

@@ -37,6 +37,8 @@ pub(super) struct StackPlane<'a> {
     pub thickness_mm: Option<f64>,
     /// What makes the order of planes at one position independent of the order of files.
     pub name: &'a str,
+    /// The same for the frames of one object.
+    pub frame: u32,
 }
 
 /// A stack in order.
@@ -73,12 +75,13 @@ pub(super) fn arrange(
 ) -> Result<Stack, VolumeError> {
     let remark = Remark { role, policies };
     // The plane with the least name leads, whichever file came first.
-    let leader = planes.iter().min_by(|a, b| a.name.cmp(b.name)).ok_or(VolumeError::Empty)?;
+    let leader = planes.iter().min_by_key(|plane| (plane.name, plane.frame)).ok_or(VolumeError::Empty)?;
     remark.refuse_mixed(planes, leader)?;
     let normal = leader.plane.orientation.normal();
     let height = |index: &usize| planes.get(*index).map_or(0.0, |p| linalg::dot(p.plane.position_mm, normal));
     let mut order: Vec<usize> = (0..planes.len()).collect();
-    order.sort_by(|a, b| height(a).total_cmp(&height(b)).then_with(|| planes[*a].name.cmp(planes[*b].name)));
+    let name = |index: &usize| (planes[*index].name, planes[*index].frame);
+    order.sort_by(|a, b| height(a).total_cmp(&height(b)).then_with(|| name(a).cmp(&name(b))));
     let heights: Vec<f64> = order.iter().map(height).collect();
     let gaps: Vec<f64> = heights.windows(2).map(|pair| pair[1] - pair[0]).collect();
     let n_duplicates = gaps.iter().filter(|gap| **gap < SAME_POSITION_MM).count();
@@ -148,7 +151,7 @@ impl Remark<'_> {
     }
 }
 
-fn same_spacing(a: [f64; 2], b: [f64; 2]) -> bool {
+pub(super) fn same_spacing(a: [f64; 2], b: [f64; 2]) -> bool {
     a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-4 * b)
 }
 

@@ -3,7 +3,12 @@
 //! The data lie beside the project (see the README of its reference folder) and are never part of it: where they are
 //! absent, each test says so and counts as passed.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::float_cmp)] // A test that cannot go on has failed.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::float_cmp, clippy::cast_possible_truncation)] // A test that cannot go on has failed.
 
+mod encodings;
+mod enhanced;
+mod made;
 mod series;
+mod split;
 mod support;
+mod suv;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use radiomicsd::image::{Geometry, Mask, Volume};
+use radiomicsd::math::linalg::{self, Vec3};
 use radiomicsd::volume::SeriesVolume;
 use sha2::{Digest, Sha256};
 
@@ -71,7 +72,40 @@ pub fn assert_geometry(geometry: &Geometry, truth: &serde_json::Value) {
     near(&size, &numbers("dims_xyz"), 0.0, "size");
     near(&geometry.spacing_mm, &numbers("spacing_xyz"), 1e-4, "spacing");
     near(&geometry.origin_mm, &numbers("origin_xyz"), 1e-9, "origin");
-    near(&geometry.directions[0], &numbers("row_dir"), 1e-5, "row direction");
-    near(&geometry.directions[1], &numbers("col_dir"), 1e-5, "column direction");
-    near(&geometry.directions[2], &numbers("normal"), 1e-5, "normal");
+    // The tables have the directions as the headers round them; a grid has them orthonormal, the row as it is.
+    let vector = |key: &str| -> Vec3 { numbers(key).try_into().unwrap() };
+    let unit = |v: Vec3| linalg::scale(1.0 / linalg::norm(v), v);
+    let (row, column) = (unit(vector("row_dir")), vector("col_dir"));
+    let column = unit(linalg::sub(column, linalg::scale(linalg::dot(row, column), row)));
+    near(&geometry.directions[0], &row, 1e-12, "row direction");
+    near(&geometry.directions[1], &column, 1e-12, "column direction");
+    near(&geometry.directions[2], &linalg::cross(row, column), 1e-12, "normal");
+    near(&geometry.directions[2], &vector("normal"), 1e-4, "normal of the table");
+}
+
+/// The files of a ZIP archive, deflated or stored, written to a folder.
+pub fn unzip(archive: &Path, folder: &Path) -> Vec<PathBuf> {
+    use std::io::Read;
+    let bytes = std::fs::read(archive).unwrap();
+    let word = |at: usize| usize::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
+    let long = |at: usize| word(at) + (word(at + 2) << 16);
+    // The end of the central directory: how many entries there are, and where they start.
+    let end = (0..bytes.len() - 21).rev().find(|at| bytes[*at..].starts_with(b"PK\x05\x06")).unwrap();
+    let mut entry = long(end + 16);
+    let mut paths = Vec::new();
+    for index in 0..word(end + 10) {
+        let (method, n_packed, local) = (word(entry + 10), long(entry + 20), long(entry + 42));
+        let start = local + 30 + word(local + 26) + word(local + 28);
+        let packed = &bytes[start..start + n_packed];
+        let mut content = Vec::new();
+        match method {
+            0 => content.extend_from_slice(packed),
+            _ => drop(flate2::read::DeflateDecoder::new(packed).read_to_end(&mut content).unwrap()),
+        }
+        let path = folder.join(index.to_string());
+        std::fs::write(&path, content).unwrap();
+        paths.push(path);
+        entry += 46 + word(entry + 28) + word(entry + 30) + word(entry + 32);
+    }
+    paths
 }

@@ -15,10 +15,11 @@ pub enum Sex {
 }
 
 /// What the uptake is normalised by (PS3.3 C.8.9.1, SUV Type (0054,1006)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SuvKind {
     /// Body weight, g/ml.
+    #[default]
     Bw,
     /// Lean body mass by Morgan and Bray, 120 (W/H)^2 for men: SUV Type LBM, g/ml.
     Lbm,
@@ -64,6 +65,9 @@ pub struct Body {
 /// What a formula needs and the header does not tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
+    /// No weight.
+    #[error("PatientWeight (0010,1030) is absent or 0, expected kilograms")]
+    Weight,
     /// No size.
     #[error("PatientSize (0010,1020) is absent or 0, expected metres")]
     Size,

@@ -8,11 +8,13 @@
 
 mod body;
 mod header;
+mod report;
 mod time;
 
 use serde::{Deserialize, Serialize};
 
 pub use body::{Body, BodyError, Sex, SuvKind};
+pub use report::{SuvReport, SuvSeries, SuvSlice, report};
 pub use time::{Candidate, ReferenceTime, SliceTiming};
 
 use crate::finding::FindingKind;
@@ -72,7 +74,7 @@ pub struct SuvHeader {
 }
 
 /// What a site may switch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SuvSettings {
     /// A dose below 1e5 is taken as MBq, with a remark.
     pub small_dose_is_mbq: bool,
@@ -84,9 +86,11 @@ impl Default for SuvSettings {
     }
 }
 
-/// How a series became SUVbw.
+/// How a series became SUV.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Suv {
+    /// Which kind of SUV.
+    pub kind: SuvKind,
     /// Which rule applied.
     pub rule: SuvRule,
     /// What the rescaled values of each slice are multiplied by.
@@ -159,7 +163,24 @@ pub enum SuvError {
     },
 }
 
-/// Applies the rules to a header.
+impl Suv {
+    /// The same series as SUV of another kind: the factors times the ratio of the body measures.
+    ///
+    /// # Errors
+    /// When the header does not tell the weight, size or sex that a formula needs.
+    pub fn of_kind(mut self, kind: SuvKind) -> Result<Self, BodyError> {
+        if kind != self.kind {
+            let body = self.body.ok_or(BodyError::Weight)?;
+            let ratio = body.measure(kind)? / body.measure(self.kind)?;
+            let candidates = self.candidates.iter_mut().map(|candidate| &mut candidate.factor);
+            self.factors.iter_mut().chain(candidates).for_each(|factor| *factor *= ratio);
+            self.kind = kind;
+        }
+        Ok(self)
+    }
+}
+
+/// Applies the rules to a header: SUV by body weight.
 ///
 /// # Errors
 /// When a correction, a dose, a weight or a time that the rule needs is missing, zero or contradictory. Never a default.
@@ -174,6 +195,7 @@ pub fn suv_bw(header: &SuvHeader, settings: &SuvSettings) -> Result<Suv, SuvErro
     let mut remarks = Vec::new();
     let body = body_of(header, &mut remarks);
     let constant = |rule, factor| Suv {
+        kind: SuvKind::Bw,
         rule,
         factors: vec![factor; header.slices.len()],
         uptake_s: None,
@@ -241,6 +263,7 @@ fn from_activity(
     // Of a dose that has not decayed.
     let factor = to_bq_per_ml * body.measure(SuvKind::Bw)? / dose_bq;
     let mut suv = Suv {
+        kind: SuvKind::Bw,
         rule: SuvRule::Administration,
         factors: vec![factor; header.slices.len()],
         uptake_s: None,
