@@ -42,6 +42,9 @@ fn each_role_has_the_prescribed_lesion_in_its_own_unit() {
             assert!((mean.value - truth.in_scan(scan).mean).abs() <= tolerance, "{role}: {}", mean.value);
         }
     }
+    // The mesh of the isotropic grid, against a volume that is exact.
+    let mesh = value(block(&result, "CT", Space::Native), "morph_volume");
+    assert_relative_eq!(mesh, truth.volume_mm3, max_relative = 0.02);
     // Hounsfield units do not come from the image alone: the prescription is the reference.
     assert_relative_eq!(value(block(&result, "CT", Space::Native), "stat_mean"), truth.mean.hu, epsilon = 2.0);
 }
