@@ -203,18 +203,21 @@ fn targets<'a>(roles: &[Role<'a>], study: &Uid, marking: &'a Marking, named: &Na
 fn named<'a>(scene: &Scene<'a>, roles: &[Role<'a>], marking: &'a Marking) -> Named<'a> {
     let mut named = Named::default();
     for uid in &marking.facts.references {
-        let found = scene.studies.iter().find_map(|(study_uid, study)| {
-            study.series.get_key_value(uid).map(|(uid, series)| (*study_uid, *study, uid, series))
+        let Some(places) = scene.places.get(uid) else {
+            named.absent.push(uid);
+            continue;
+        };
+        let here = places.iter().find_map(|place| {
+            let study = scene.studies.iter().find(|(study, _)| *study == place)?;
+            Some((study.0, study.1, uid, study.1.series.get(uid)?))
         });
-        match found {
-            Some(found) => {
-                named.there.push(found);
-                if roles.iter().filter_map(Role::chosen).any(|image| image.uid == uid && image.study_uid == found.0) {
-                    named.in_roles.push(found.2);
-                }
-            }
-            None if (scene.is_elsewhere)(uid) => named.outside.push(uid),
-            None => named.absent.push(uid),
+        let Some(here) = here else {
+            named.outside.push(uid);
+            continue;
+        };
+        named.there.push(here);
+        if roles.iter().filter_map(Role::chosen).any(|image| image.uid == uid && image.study_uid == here.0) {
+            named.in_roles.push(uid);
         }
     }
     named

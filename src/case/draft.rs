@@ -1,6 +1,6 @@
 //! A case as it stands at one moment: which series play its roles, what is drawn on them, what is still missing. No clock.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::annotations::{Annotations, annotations};
 use super::choose::{Role, roles};
@@ -19,8 +19,8 @@ pub(super) struct Scene<'a> {
     pub protocol: &'a ProtocolRules,
     /// The anchor study, then those that are linked with it.
     pub studies: Vec<(&'a Uid, &'a Study)>,
-    /// Whether a series is in some other study.
-    pub is_elsewhere: &'a dyn Fn(&Uid) -> bool,
+    /// The studies of every series that is stored, of these and of others.
+    pub places: &'a BTreeMap<Uid, Vec<Uid>>,
     /// Whether another study contradicts the anchor's identity.
     pub is_contradicted: bool,
 }

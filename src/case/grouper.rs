@@ -33,6 +33,8 @@ pub struct Grouper {
     changed: BTreeSet<Uid>,
     /// When the others must be.
     alarms: BTreeSet<(Timestamp, Uid)>,
+    /// Changes of cases whose study is gone, to be reported by the next poll.
+    bereft: Vec<CaseChange>,
     /// Instances that came.
     n_arrivals: u64,
     /// The latest moment that was heard of.
@@ -52,6 +54,7 @@ impl Grouper {
             cases: BTreeMap::new(),
             changed: BTreeSet::new(),
             alarms: BTreeSet::new(),
+            bereft: Vec::new(),
             n_arrivals: 0,
             latest: Timestamp::MIN,
         }
@@ -141,7 +144,7 @@ impl Grouper {
     /// When [`Grouper::poll`] may next have something to say without anything being added.
     #[must_use]
     pub fn next_poll_at(&self) -> Option<Timestamp> {
-        if !self.changed.is_empty() {
+        if !self.changed.is_empty() || !self.bereft.is_empty() {
             return Some(self.latest);
         }
         self.alarms.first().map(|(at, _)| *at)
@@ -163,18 +166,18 @@ impl Grouper {
 
     /// Judges some studies and those that can be linked with them.
     fn judge(&mut self, due: BTreeSet<Uid>, now: Option<Timestamp>) -> Vec<CaseChange> {
+        let mut changes = std::mem::take(&mut self.bereft);
         if due.is_empty() {
-            return Vec::new();
+            return changes;
         }
         let mut all: BTreeSet<Uid> = BTreeSet::new();
         for uid in due {
             if let Some(study) = self.studies.get(&uid) {
-                all.extend(self.patients.near(&study.place, self.settings.link_window).cloned());
+                all.extend(self.patients.linked(&study.place, &uid, self.settings.link_window).cloned());
                 all.insert(uid);
             }
         }
         self.settle(&all, now);
-        let mut changes = Vec::new();
         let mut next: BTreeMap<Uid, Option<Timestamp>> = BTreeMap::new();
         let mut lenders = BTreeSet::new();
         for uid in all {
@@ -227,11 +230,11 @@ impl Grouper {
     /// Lists a study anew whose patient or date is not what it was, and has those judged that it could be linked with.
     fn replace(&mut self, uid: &Uid, before: &Place) {
         let window = self.settings.link_window;
-        self.changed.extend(self.patients.near(before, window).cloned());
+        self.changed.extend(self.patients.linked(before, uid, window).cloned());
         self.patients.remove(before, uid);
         if let Some(study) = self.studies.get(uid) {
             self.patients.insert(&study.place, uid);
-            self.changed.extend(self.patients.near(&study.place, window).cloned());
+            self.changed.extend(self.patients.linked(&study.place, uid, window).cloned());
         }
     }
 
@@ -242,8 +245,11 @@ impl Grouper {
         self.replace(uid, place);
         self.changed.remove(uid);
         for id in study.cases.iter().chain([&untaken_id(uid)]) {
-            if self.cases.get(id).is_some_and(|case| !case.is_handed()) {
-                self.cases.remove(id);
+            if let Some(mut case) = self.cases.remove(id) {
+                self.bereft.extend(case.bereft(id));
+                if case.is_handed() {
+                    self.cases.insert(id.clone(), case);
+                }
             }
         }
     }

@@ -38,26 +38,46 @@ impl Owner {
         self.is_ambiguous
     }
 
-    /// Patient ID and issuer, where studies can be linked by them at all.
-    pub(super) fn key(&self) -> Option<(&str, &str)> {
-        let id = self.id.as_deref().filter(|_| !self.is_ambiguous)?;
-        Some((id, self.issuer.as_deref().unwrap_or_default()))
+    /// Patient ID and issuer.
+    pub(super) fn id(&self) -> Option<(String, String)> {
+        let id = self.id.clone().filter(|_| !self.is_ambiguous)?;
+        Some((id, self.issuer.clone().unwrap_or_default()))
     }
 
-    /// Whether both are surely the same person: Patient ID, birth date and sex are there and equal, and so is the issuer.
+    /// The person, where that is sure: studies whose persons are equal may be put together.
     ///
-    /// Two absent issuers agree: within one hospital nobody writes them. One absent issuer does not: the other one says that
-    /// IDs of several hospitals meet here.
-    pub(super) fn agrees_with(&self, other: &Self) -> bool {
-        let has_all = self.key().is_some() && self.birth_date.is_some() && self.sex.is_some();
-        has_all && !other.is_ambiguous && self == other
+    /// Patient ID, birth date and sex must be there. Two absent issuers are equal: within one hospital nobody writes them. One
+    /// absent issuer equals no other: that one says that IDs of several hospitals meet here.
+    pub(super) fn person(&self) -> Option<Person> {
+        Some(Person { id: self.id()?, birth_date: self.birth_date?, sex: self.sex.clone()? })
     }
 
-    /// Whether both have the same Patient ID and issuer, but birth date or sex differ.
-    pub(super) fn contradicts(&self, other: &Self) -> bool {
+    /// What must not differ between studies under one Patient ID.
+    pub(super) fn traits(&self) -> Traits {
+        Traits { birth_date: self.birth_date, sex: self.sex.clone() }
+    }
+}
+
+/// A person that studies can be linked by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Person {
+    id: (String, String),
+    birth_date: Date,
+    sex: String,
+}
+
+/// Birth date and sex, as far as they are known.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Traits {
+    birth_date: Option<Date>,
+    sex: Option<String>,
+}
+
+impl Traits {
+    /// Whether both cannot be of one person.
+    pub(super) fn contradict(&self, other: &Self) -> bool {
         let born = self.birth_date.zip(other.birth_date).is_some_and(|(a, b)| a != b);
-        let sex = self.sex.as_ref().zip(other.sex.as_ref()).is_some_and(|(a, b)| a != b);
-        self.key().is_some() && self.key() == other.key() && (born || sex)
+        born || self.sex.as_ref().zip(other.sex.as_ref()).is_some_and(|(a, b)| a != b)
     }
 }
 
@@ -86,6 +106,10 @@ mod tests {
         PatientIdentity { id, issuer, birth_date, sex }
     }
 
+    fn agree(a: &Owner, b: &Owner) -> bool {
+        a.person().is_some() && a.person() == b.person()
+    }
+
     fn owner(id: &str, issuer: &str, birth_date: &str, sex: &str) -> Owner {
         Owner::of([identity(id, issuer, birth_date, sex)].iter())
     }
@@ -93,7 +117,7 @@ mod tests {
     #[test]
     fn studies_agree_when_all_is_there_and_equal() {
         let patient = owner("P1", "", "19600101", "F");
-        assert!(patient.agrees_with(&owner("P1 ", "", "1960.01.01", "f")));
+        assert!(agree(&patient, &owner("P1 ", "", "1960.01.01", "f")));
         for other in [
             owner("P2", "", "19600101", "F"),
             owner("P1", "HOSPITAL", "19600101", "F"),
@@ -102,20 +126,20 @@ mod tests {
             owner("P1", "", "", "F"),
             owner("P1", "", "19600101", ""),
         ] {
-            assert!(!patient.agrees_with(&other) && !other.agrees_with(&patient), "{other:?}");
+            assert!(!agree(&patient, &other), "{other:?}");
         }
     }
 
     #[test]
     fn what_is_absent_on_both_sides_does_not_agree_except_the_issuer() {
         for patient in [owner("", "", "19600101", "F"), owner("P1", "", "", "F"), owner("P1", "", "19600101", "")] {
-            assert!(!patient.agrees_with(&patient.clone()), "{patient:?}");
+            assert!(!agree(&patient, &patient), "{patient:?}");
         }
         // Neither does what says nothing.
         let unknown = owner("P1", "", "00000000", "F");
-        assert!(!unknown.agrees_with(&unknown.clone()));
+        assert!(!agree(&unknown, &unknown));
         let unknown = owner("P1", "", "19600101", "UNKNOWN");
-        assert!(!unknown.agrees_with(&unknown.clone()));
+        assert!(!agree(&unknown, &unknown));
     }
 
     #[test]
@@ -129,18 +153,15 @@ mod tests {
     fn a_study_under_two_patient_ids_belongs_to_nobody() {
         let study = [identity("P2", "", "19600101", "F"), identity("P1", "", "19600101", "F")];
         let found = Owner::of(study.iter());
-        assert!(found.is_ambiguous() && found.key().is_none());
-        assert!(!found.agrees_with(&found.clone()));
+        assert!(found.is_ambiguous() && found.id().is_none() && found.person().is_none());
         assert_eq!(found, Owner::of(study.iter().rev()));
     }
 
     #[test]
-    fn the_same_id_with_another_birth_date_contradicts_and_an_absent_one_does_not() {
-        let patient = owner("P1", "", "19600101", "F");
-        assert!(patient.contradicts(&owner("P1", "", "19610101", "F")));
-        assert!(patient.contradicts(&owner("P1", "", "19600101", "M")));
-        assert!(!patient.contradicts(&owner("P1", "", "", "")));
-        assert!(!patient.contradicts(&owner("P2", "", "19610101", "M")));
-        assert!(!patient.contradicts(&owner("P1", "HOSPITAL", "19610101", "F")));
+    fn another_birth_date_or_sex_contradicts_and_an_absent_one_does_not() {
+        let traits = |birth_date, sex| owner("P1", "", birth_date, sex).traits();
+        let patient = traits("19600101", "F");
+        assert!(patient.contradict(&traits("19610101", "F")) && patient.contradict(&traits("", "M")));
+        assert!(!patient.contradict(&traits("", "F")) && !patient.contradict(&patient));
     }
 }

@@ -17,11 +17,13 @@ use crate::finding::Finding;
 /// What is known of one case beside its study.
 #[derive(Debug)]
 pub(super) struct Case {
+    /// The protocol that takes it; empty while it is only remembered, and for what none takes.
+    protocol: String,
     /// When its first instance came.
     created_at: Timestamp,
     /// The last revision that was handed out.
     handed: Option<Handed>,
-    /// Whether it was parked after that.
+    /// Whether it was parked, after that where it was handed out.
     is_parked: bool,
     /// What was reported last, as a digest.
     reported: Option<u64>,
@@ -42,7 +44,8 @@ struct State {
 
 impl Case {
     pub(super) fn new(created_at: Timestamp, handed: Option<Handed>) -> Self {
-        Self { created_at, handed, is_parked: false, reported: None, lenders: BTreeSet::new(), decided: None }
+        let protocol = String::new();
+        Self { protocol, created_at, handed, is_parked: false, reported: None, lenders: BTreeSet::new(), decided: None }
     }
 
     /// Whether it must be kept though its study is gone: a result has its number for good.
@@ -80,15 +83,15 @@ impl Judge<'_> {
     pub(super) fn study(&self, uid: &Uid, cases: &mut BTreeMap<CaseId, Case>) -> Judged {
         let mut judged = Judged::default();
         let Some((uid, study)) = self.studies.get_key_value(uid) else { return judged };
-        let (studies, is_contradicted) = self.linked(uid, study);
-        let is_elsewhere = |series: &Uid| self.places.contains_key(series);
+        let studies: Vec<_> = std::iter::once((uid, study)).chain(self.linked(uid, study)).collect();
+        let is_contradicted = self.patients.is_contradicted(&study.place, self.settings.link_window);
         let mut scene = None;
         for protocol in self.protocols {
             let id = case_id(&protocol.name, uid);
             let scene = scene.get_or_insert_with(|| Scene {
                 protocol,
                 studies: studies.clone(),
-                is_elsewhere: &is_elsewhere,
+                places: self.places,
                 is_contradicted,
             });
             scene.protocol = protocol;
@@ -103,7 +106,7 @@ impl Judge<'_> {
             }
             if let Some(case) = cases.get_mut(id) {
                 let reason = "its protocol is no longer configured";
-                judged.changes.extend(case.forsaken(id, "", own_series(study), reason));
+                judged.changes.extend(case.forsaken(id, own_series(study), reason));
                 judged.cases.push(id.clone());
             }
         }
@@ -121,7 +124,7 @@ impl Judge<'_> {
         let is_taken = study.cases.iter().any(|id| cases.contains_key(id));
         let lends_to =
             |other: &Study| other.cases.iter().filter_map(|id| cases.get(id)).any(|case| case.lenders.contains(uid));
-        if is_taken || self.near(study).any(|(_, other)| lends_to(other)) {
+        if is_taken || self.linked(uid, study).any(|(_, other)| lends_to(other)) {
             // It was reported, now or before a restart: it must not keep the series that another case has.
             let gone = cases.remove(&id).map(|case| CaseChange {
                 id,
@@ -139,26 +142,13 @@ impl Judge<'_> {
         }
         let case = cases.entry(id.clone()).or_insert_with(|| Case::new(study.first_received_at, None));
         let standing = Standing::Parked { reason: "no protocol takes it".to_owned() };
-        (case.report(&id, "", own_series(study), standing, Vec::new()), None)
+        (case.report(&id, own_series(study), standing, Vec::new()), None)
     }
 
-    /// The studies near another one of the same patient.
-    pub(super) fn near(&self, study: &Study) -> impl Iterator<Item = (&Uid, &Study)> {
-        let near = self.patients.near(&study.place, self.settings.link_window);
-        near.filter_map(|uid| self.studies.get_key_value(uid))
-    }
-
-    /// A study and those that are linked with it; whether one contradicts it.
-    fn linked<'a>(&'a self, uid: &'a Uid, study: &'a Study) -> (Vec<(&'a Uid, &'a Study)>, bool) {
-        let mut studies = vec![(uid, study)];
-        let mut is_contradicted = false;
-        for (other_uid, other) in self.near(study).filter(|(other, _)| *other != uid) {
-            is_contradicted |= study.place.owner.contradicts(&other.place.owner);
-            if study.place.owner.agrees_with(&other.place.owner) {
-                studies.push((other_uid, other));
-            }
-        }
-        (studies, is_contradicted)
+    /// The studies that are linked with another one.
+    fn linked(&self, uid: &Uid, study: &Study) -> impl Iterator<Item = (&Uid, &Study)> {
+        let linked = self.patients.linked(&study.place, uid, self.settings.link_window);
+        linked.filter_map(|uid| self.studies.get_key_value(uid))
     }
 
     fn case(&self, scene: &Scene<'_>, id: &CaseId, cases: &mut BTreeMap<CaseId, Case>, judged: &mut Judged) {
@@ -172,11 +162,13 @@ impl Judge<'_> {
                 judged.lenders.append(&mut case.lenders);
                 case.decided = Some(state);
                 let reason = format!("no series fits its role {} any more", scene.protocol.reference);
-                judged.changes.extend(case.forsaken(id, &scene.protocol.name, own_series(study), &reason));
+                case.protocol.clone_from(&scene.protocol.name);
+                judged.changes.extend(case.forsaken(id, own_series(study), &reason));
             }
             return;
         };
         let case = cases.entry(id.clone()).or_insert_with(|| Case::new(draft.first_received_at, None));
+        case.protocol.clone_from(&scene.protocol.name);
         let lenders = draft.lenders(anchor);
         judged.lenders.extend(lenders.symmetric_difference(&case.lenders).cloned());
         case.lenders = lenders;
@@ -191,7 +183,10 @@ impl Judge<'_> {
         let standing = match outcome {
             // A result is there: what comes late is not worth a word before it changes something.
             Outcome::Collecting(_) if case.handed.is_some() => return,
-            Outcome::Collecting(waits_for) => Standing::Collecting { waits_for },
+            Outcome::Collecting(waits_for) => {
+                case.is_parked = false;
+                Standing::Collecting { waits_for }
+            }
             Outcome::Parked(reason) => {
                 case.is_parked = true;
                 Standing::Parked { reason }
@@ -206,7 +201,7 @@ impl Judge<'_> {
         case.decided = Some(state);
         let mut series = own_series(study);
         series.extend(draft.used().map(|(_, _, uid, _)| uid.clone()));
-        judged.changes.extend(case.report(id, &scene.protocol.name, series, standing, findings));
+        judged.changes.extend(case.report(id, series, standing, findings));
     }
 }
 
@@ -221,7 +216,8 @@ impl Case {
         }
         // Sources that expire may leave another choice among the rest: that is no reason either.
         let has_news = self.decided.is_none_or(|decided| decided.arrival < state.arrival);
-        if !has_news || !handed.differs(&items, &present(scene)) {
+        let is_doubted = scene.studies.first().is_some_and(|(_, study)| study.place.owner.is_ambiguous());
+        if !has_news || !is_doubted && !handed.differs(&items, &present(scene)) {
             return None;
         }
         let new = dated.iter().filter(|(item, _)| !handed.has(item)).map(|(_, at)| *at).min();
@@ -230,19 +226,27 @@ impl Case {
     }
 
     /// What is to be said of a case that nothing makes any more; of one that has results, nothing.
-    fn forsaken(&mut self, id: &CaseId, protocol: &str, series: BTreeSet<Uid>, reason: &str) -> Option<CaseChange> {
+    fn forsaken(&mut self, id: &CaseId, series: BTreeSet<Uid>, reason: &str) -> Option<CaseChange> {
         self.lenders.clear();
         if self.handed.is_some() {
             return None;
         }
-        self.report(id, protocol, series, Standing::Parked { reason: reason.to_owned() }, Vec::new())
+        self.is_parked = true;
+        self.report(id, series, Standing::Parked { reason: reason.to_owned() }, Vec::new())
+    }
+
+    /// What is to be said of a case all of whose study was removed; nothing of one that waits for nothing.
+    pub(super) fn bereft(&mut self, id: &CaseId) -> Option<CaseChange> {
+        if self.is_parked || self.reported.is_none() {
+            return None;
+        }
+        self.forsaken(id, BTreeSet::new(), "its series were removed")
     }
 
     /// The change to report, `None` where it was reported before.
     fn report(
         &mut self,
         id: &CaseId,
-        protocol: &str,
         series: BTreeSet<Uid>,
         standing: Standing,
         findings: Vec<Finding>,
@@ -254,13 +258,13 @@ impl Case {
             Standing::Parked { reason } => format!("parked {reason}"),
         };
         let remarks = format!("{findings:?}");
-        let reported = digest(&[protocol, &said, &all.join(" "), &remarks]);
+        let reported = digest(&[&said, &all.join(" "), &remarks]);
         if self.reported.replace(reported) == Some(reported) {
             return None;
         }
-        let created_at = self.created_at;
+        let (protocol, created_at) = (self.protocol.clone(), self.created_at);
         let series = series.into_iter().collect();
-        Some(CaseChange { id: id.clone(), protocol: protocol.to_owned(), series, created_at, standing, findings })
+        Some(CaseChange { id: id.clone(), protocol, series, created_at, standing, findings })
     }
 }
 

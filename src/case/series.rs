@@ -58,9 +58,9 @@ pub(super) struct Series {
 pub(super) enum Added {
     /// Nothing: it was there.
     Known,
-    /// One more like the others.
+    /// One more of a series. Whatever it says of the series can wait until that has settled.
     Alike,
-    /// It says something that the others did not.
+    /// The first of a series, an object that refers to series, or another patient or date.
     News,
 }
 
@@ -89,7 +89,7 @@ impl Series {
     /// Takes in one instance. One that is known is not looked at again.
     pub(super) fn add(&mut self, facts: &InstanceFacts, received_at: Timestamp) -> Added {
         let (added, mut is_news) = match &facts.kind {
-            InstanceKind::Image { .. } => self.add_image(facts),
+            InstanceKind::Image { .. } => (self.add_image(facts), false),
             _ => match Marking::of(facts, received_at) {
                 _ if self.others.contains(&facts.sop_instance) => (false, false),
                 Some(marking) => {
@@ -144,10 +144,10 @@ impl Series {
         if turned || heights.len() < self.images.len() { None } else { missing_slices(&heights) }
     }
 
-    /// Whether it was new, and whether it says anything new.
-    fn add_image(&mut self, facts: &InstanceFacts) -> (bool, bool) {
+    /// Takes in an image: `false` where it was there.
+    fn add_image(&mut self, facts: &InstanceFacts) -> bool {
         let InstanceKind::Image { position_mm, orientation, thickness_mm, n_frames } = &facts.kind else {
-            return (false, false);
+            return false;
         };
         let height_mm =
             position_mm.zip(*orientation).filter(|_| *n_frames <= 1).map(|(position, [rx, ry, rz, cx, cy, cz])| {
@@ -157,15 +157,14 @@ impl Series {
         #[allow(clippy::cast_possible_truncation)] // A tenth of a micrometre is left at a metre.
         let height_mm = height_mm.map(|height| height as f32).filter(|height| height.is_finite());
         if !self.images.insert(&facts.sop_instance, height_mm) {
-            return (false, false);
+            return false;
         }
-        let other_modality = is_first || facts.modality < self.modality;
-        if other_modality {
+        if is_first || facts.modality < self.modality {
             self.modality.clone_from(&facts.modality);
         }
-        let other_frame = facts.frame_of_reference.is_some()
-            && (self.frame_of_reference.is_none() || facts.frame_of_reference < self.frame_of_reference);
-        if other_frame {
+        if facts.frame_of_reference.is_some()
+            && (self.frame_of_reference.is_none() || facts.frame_of_reference < self.frame_of_reference)
+        {
             self.frame_of_reference.clone_from(&facts.frame_of_reference);
         }
         if facts.made_at > self.made_at {
@@ -180,7 +179,7 @@ impl Series {
                 *most = most.max(*component);
             }
         }
-        let other_attributes = self.attributes.take(&facts.attributes, is_first);
-        (true, other_modality || other_frame || other_attributes)
+        self.attributes.take(&facts.attributes, is_first);
+        true
     }
 }

@@ -1,6 +1,7 @@
 //! Grouping as its users see it: instances and the clock in, changes out.
 
 mod annotations;
+mod catalogue;
 mod fixture;
 mod linking;
 mod property;

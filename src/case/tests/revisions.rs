@@ -181,6 +181,19 @@ fn a_series_that_is_removed_and_added_again_with_fewer_instances_makes_a_revisio
 }
 
 #[test]
+fn a_case_that_still_waits_when_its_study_is_withdrawn_says_so_and_does_not_stay_open() {
+    let mut node = Node::new(protocol());
+    node.add(&images("CT", STUDY, 1, 20), 0);
+    node.poll(0);
+    node.grouper.remove_series(&uid("1.2.3.1"));
+    assert!(node.grouper.next_poll_at().is_some());
+    let changes = node.poll(1);
+    assert_eq!(reason(&changes), "its series were removed");
+    assert_eq!((changes[0].protocol.as_str(), changes[0].series.len()), ("pet-ct-mr", 0));
+    assert_eq!(node.grouper.next_poll_at(), None);
+}
+
+#[test]
 fn nothing_is_kept_of_what_was_removed() {
     let mut node = Node::new(protocol());
     node.add(&whole(STUDY)[..35], 0);
@@ -191,7 +204,7 @@ fn nothing_is_kept_of_what_was_removed() {
     assert_eq!(node.poll(200_000), []);
     let text = format!("{:?}", node.grouper);
     assert!(text.contains("studies: {}") && text.contains("places: {}") && text.contains("cases: {}"), "{text}");
-    assert!(text.contains("patients: Patients({})") && text.contains("alarms: {}"), "{text}");
+    assert!(text.contains("Patients { studies: {}, said: {} }") && text.contains("alarms: {}"), "{text}");
 }
 
 #[test]
@@ -225,7 +238,7 @@ fn a_case_whose_protocol_is_gone_is_parked_and_one_that_begins_to_fit_is_taken()
     let changes = node.run_until(70);
     let of = |protocol: &str| changes.iter().filter(|change| change.protocol == protocol).collect::<Vec<&CaseChange>>();
     assert!(matches!(&of("mr")[0].standing, Standing::Collecting { .. }));
-    let parked: Vec<_> = of("").into_iter().cloned().collect();
-    assert!(parked.iter().any(|change| matches!(&change.standing, Standing::Parked { reason } if reason == "its protocol is no longer configured")));
-    assert!(parked.iter().any(|change| change.series.is_empty()), "the one that stood for the MR is gone");
+    let parked: Vec<_> = of("pet-ct-mr").into_iter().cloned().collect();
+    assert_eq!(reason(&parked), "its protocol is no longer configured");
+    assert!(of("")[0].series.is_empty(), "the one that stood for the MR is gone");
 }
