@@ -27,10 +27,12 @@ mod provenance;
 mod regions;
 mod remarks;
 mod roles;
+mod single;
 mod timing;
 
 pub use error::PipelineError;
 pub use job::{Job, SourceFile, run};
 pub use memory::estimate_memory;
 pub use provenance::NUMERICS_VERSION;
+pub use single::{SingleError, SingleJob, SingleResult, measure_files};
 pub use timing::Stage;

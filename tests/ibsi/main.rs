@@ -5,5 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // A test that cannot go on has failed.
 
+mod consensus;
+mod diagnostics;
 mod phantoms;
 mod support;
