@@ -6,6 +6,7 @@
 //! [`Rule`]; what cannot be harmonised stays raw with a [`RawReason`].
 
 mod apply;
+mod batch_rules;
 mod bayes;
 mod bootstrap;
 mod checks;
@@ -28,6 +29,7 @@ pub(crate) mod testing;
 mod transform;
 
 pub use apply::{Applied, RawReason};
+pub use batch_rules::{BatchKey, BatchRules, NoBatch, ScannerFacts};
 pub use bayes::Prior;
 pub use bootstrap::{FeatureSpread, Resampling, Spread, bootstrap};
 pub use checks::{

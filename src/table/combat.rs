@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::cohort::{Cohort, PATIENT_COLUMN, table_of};
 use super::combat_file::{CombatContent, CombatFile};
 use super::error::TableError;
 use super::wide::{CovariateKind, WideTable, features_text};
@@ -15,13 +16,33 @@ use crate::harmonise::{
 };
 use crate::store::write_whole;
 
+/// Where the training data are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FitInput {
+    /// In two tables.
+    Tables {
+        /// The features, wide.
+        features: PathBuf,
+        /// Batches and covariates, wide.
+        covariates: PathBuf,
+    },
+    /// In the cohort of a storage directory: one block of it, with the columns `batch`, `age` and `sex`, and those of the
+    /// site's clinical table.
+    Cohort {
+        /// The storage directory.
+        storage: PathBuf,
+        /// The role.
+        role: String,
+        /// The clinical table, wide.
+        clinical: Option<PathBuf>,
+    },
+}
+
 /// What `combat fit` is asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FitOptions {
-    /// The features, wide.
-    pub features: PathBuf,
-    /// Batches and covariates, wide.
-    pub covariates: PathBuf,
+    /// Where the training data are.
+    pub input: FitInput,
     /// The batch columns, from the outermost to the innermost: usually one.
     pub batch: Vec<String>,
     /// The covariates whose effect is kept.
@@ -124,10 +145,7 @@ pub struct ApplyOutcome {
 /// # Errors
 /// When a table cannot be read, a column is not there, a protective rule refuses, or a file cannot be written.
 pub fn fit(options: &FitOptions, now: Timestamp) -> Result<FitOutcome, TableError> {
-    let table = WideTable::read(&options.features)?;
-    let features = table.features()?;
-    let known = WideTable::read(&options.covariates)?;
-    let rows = joined(&table, &known)?;
+    let Training { id_name, ids, features, known, rows, settings_sha256 } = training(&options.input)?;
     let levels = options.batch.iter().map(|name| batches(&known, name, &rows)).collect::<Result<Vec<_>, _>>()?;
     let (covariates, undeclared) = covariates(&known, &rows, options)?;
     let outer = levels.first().ok_or_else(|| TableError::Content("no batch column is named".to_owned()))?;
@@ -142,14 +160,14 @@ pub fn fit(options: &FitOptions, now: Timestamp) -> Result<FitOutcome, TableErro
     let spread = options.resampling.map(|how| bootstrap(last, &inner, how)).transpose()?;
     let content = CombatContent {
         block: options.block.clone(),
-        settings_sha256: options.settings_sha256.clone(),
+        settings_sha256: options.settings_sha256.clone().or(settings_sha256),
         model,
         baseline: Some(baseline),
         spread,
     };
     let file = CombatFile::new(content, now)?;
     if let Some(path) = &options.out {
-        write_features(path, &table, &applied.features)?;
+        write_features(path, &id_name, &ids, &applied.features)?;
     }
     if let Some(path) = &options.picture {
         let title = picture_title(&file);
@@ -179,7 +197,7 @@ pub fn apply(options: &ApplyOptions) -> Result<ApplyOutcome, TableError> {
     let outer = levels.first().ok_or_else(|| TableError::Content("the model names no batch column".to_owned()))?;
     let samples = Samples { features: &features, batches: outer, covariates: &covariates, undeclared: &[] };
     let applied = file.model.apply(&samples, &levels)?;
-    write_features(&options.out, &table, &applied.features)?;
+    write_features(&options.out, &table.id_name, &table.ids, &applied.features)?;
     let (proposed, not_proposed) = match &options.propose {
         None => (Vec::new(), Vec::new()),
         Some(path) => propose(&file, &samples, &applied, path)?,
@@ -258,6 +276,42 @@ fn propose(
     Ok((proposed, refused))
 }
 
+/// Training data as they were read.
+struct Training {
+    id_name: String,
+    ids: Vec<String>,
+    features: Features,
+    known: WideTable,
+    /// For every patient, the row of `known`.
+    rows: Vec<Option<usize>>,
+    settings_sha256: Option<String>,
+}
+
+fn training(input: &FitInput) -> Result<Training, TableError> {
+    match input {
+        FitInput::Tables { features, covariates } => {
+            let table = WideTable::read(features)?;
+            let known = WideTable::read(covariates)?;
+            let rows = joined(&table, &known)?;
+            let features = table.features()?;
+            Ok(Training { id_name: table.id_name, ids: table.ids, features, known, rows, settings_sha256: None })
+        }
+        FitInput::Cohort { storage, role, clinical } => {
+            let table = table_of(&Cohort::of_storage(storage).rows()?, role)?;
+            let known = table.known(clinical.as_deref())?;
+            let rows = (0..table.patients.len()).map(Some).collect();
+            Ok(Training {
+                id_name: PATIENT_COLUMN.to_owned(),
+                ids: table.patients,
+                features: table.features,
+                known,
+                rows,
+                settings_sha256: Some(table.settings_sha256),
+            })
+        }
+    }
+}
+
 /// For every patient of the features, the row of the covariates' table.
 fn joined(features: &WideTable, known: &WideTable) -> Result<Vec<Option<usize>>, TableError> {
     let rows = known.rows_of(&features.ids);
@@ -322,8 +376,8 @@ fn kind_of(kind: &crate::harmonise::CodingKind) -> CovariateKind {
     }
 }
 
-fn write_features(path: &Path, table: &WideTable, features: &Features) -> Result<(), TableError> {
-    let text = features_text(&table.id_name, &table.ids, features)?;
+fn write_features(path: &Path, id_name: &str, ids: &[String], features: &Features) -> Result<(), TableError> {
+    let text = features_text(id_name, ids, features)?;
     write_whole(path, &text).map_err(TableError::write(path))
 }
 

@@ -70,6 +70,25 @@ impl WideTable {
         Ok(table)
     }
 
+    /// A table that was never a file: `columns` holds text by name, one value per patient; an unknown value is empty.
+    ///
+    /// # Errors
+    /// When a column has another length.
+    pub fn made(
+        path: &Path,
+        id_name: &str,
+        ids: Vec<String>,
+        columns: Vec<(String, Vec<String>)>,
+    ) -> Result<Self, TableError> {
+        if let Some((name, column)) = columns.iter().find(|(_, column)| column.len() != ids.len()) {
+            let reason = format!("column \"{name}\" has {} values, expected {}", column.len(), ids.len());
+            return Err(TableError::Csv { path: path.to_owned(), reason });
+        }
+        let lines = (1..=ids.len() as u64).collect();
+        let (names, columns) = columns.into_iter().unzip();
+        Ok(Self { path: path.to_owned(), id_name: id_name.to_owned(), ids, lines, names, columns })
+    }
+
     /// The columns' names, without the first.
     #[must_use]
     pub fn names(&self) -> &[String] {

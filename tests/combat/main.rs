@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // A test that cannot go on has failed.
 
+mod commands;
 mod designs;
 mod fortin;
 mod references;
+mod simulation;
 mod support;
