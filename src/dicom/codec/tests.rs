@@ -180,7 +180,7 @@ fn deflated_frames_are_inflated_and_must_have_their_length() {
 /// Encapsulated pixel data of a file that has nothing else.
 fn encapsulated(table: &[u32], fragments: &[&[u8]]) -> StoredPixels {
     let mut bytes = vec![0; 128];
-    bytes.extend_from_slice(b"DICM\x02\0\x10\0UI\x14\x001.2.840.10008.1.2.4.50");
+    bytes.extend_from_slice(b"DICM\x02\0\x10\0UI\x16\x001.2.840.10008.1.2.4.50");
     bytes.extend_from_slice(b"\xE0\x7F\x10\0OB\0\0\xFF\xFF\xFF\xFF");
     let mut item = |content: &[u8]| {
         bytes.extend_from_slice(b"\xFE\xFF\x00\xE0");
