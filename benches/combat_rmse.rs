@@ -27,24 +27,34 @@ fn main() -> Result<(), HarmoniseError> {
         ("nonparam.", Some((Estimator::NonParametric, false))),
         ("no EB", Some((Estimator::None, false))),
     ];
-    print!("{:>4}", "n");
-    columns.iter().for_each(|(name, _)| print!(" {name:>13}"));
-    println!();
-    for n in SIZES {
-        print!("{n:>4}");
-        for (_, how) in &columns {
-            let mut sum = 0.0;
-            for repeat in 0..REPEATS {
-                sum += squared_error(&Cohort::new(n, repeat), *how)?;
+    for (title, scales) in [("shift and scale differ", Scales::Differ), ("the shift differs alone", Scales::Alike)] {
+        println!("{title}");
+        print!("{:>4}", "n");
+        columns.iter().for_each(|(name, _)| print!(" {name:>13}"));
+        println!();
+        for n in SIZES {
+            print!("{n:>4}");
+            for (_, how) in &columns {
+                let mut sum = 0.0;
+                for repeat in 0..REPEATS {
+                    sum += squared_error(&Cohort::new(n, scales, repeat), *how)?;
+                }
+                #[allow(clippy::cast_precision_loss)]
+                let mean = sum / REPEATS as f64;
+                print!(" {:>13.3}", mean.sqrt());
             }
-            #[allow(clippy::cast_precision_loss)]
-            let mean = sum / REPEATS as f64;
-            print!(" {:>13.3}", mean.sqrt());
+            println!();
         }
         println!();
     }
-    println!();
     biology()
+}
+
+/// Whether the second scanner's noise is another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scales {
+    Differ,
+    Alike,
 }
 
 /// What is measured, what would be without a batch effect, and ages.
@@ -57,7 +67,7 @@ struct Cohort {
 
 impl Cohort {
     #[allow(clippy::cast_precision_loss)]
-    fn new(n: usize, repeat: u64) -> Self {
+    fn new(n: usize, scales: Scales, repeat: u64) -> Self {
         let n_rows = N_FIRST + n;
         let mut stream = Stream::new(repeat, PURPOSE, n as u64);
         let age: Vec<f64> = (0..n_rows).map(|_| 60.0 + 10.0 * stream.normal()).collect();
@@ -65,7 +75,8 @@ impl Cohort {
         for _ in 0..N_FEATURES {
             let slope = 0.03 * stream.normal();
             let shift = 0.8 + 0.5 * stream.normal();
-            let scale = (0.25 + 0.2 * stream.normal()).exp();
+            let differing = (0.25 + 0.2 * stream.normal()).exp();
+            let scale = if scales == Scales::Differ { differing } else { 1.0 };
             let (mut with, mut without) = (Vec::new(), Vec::new());
             for (row, age) in age.iter().enumerate() {
                 let (biology, noise) = (slope * (age - 60.0), stream.normal());

@@ -75,6 +75,8 @@ pub enum FindingKind {
     ResolutionAssumed,
     /// No harmonisation was applied.
     NotHarmonised,
+    /// A scanner no longer measures as it did when the harmonisation was fitted.
+    BatchDrift,
     /// No fusion model was applied.
     NotFused,
     /// A source attribute is illegal and was written empty.
@@ -151,6 +153,7 @@ impl FindingKind {
         Self::TargetSharperThanSource,
         Self::ResolutionAssumed,
         Self::NotHarmonised,
+        Self::BatchDrift,
         Self::NotFused,
         Self::IllegalAttribute,
         Self::StructureSetNotApproved,
@@ -206,6 +209,7 @@ impl FindingKind {
             Self::TargetSharperThanSource => "target_sharper_than_source",
             Self::ResolutionAssumed => "resolution_assumed",
             Self::NotHarmonised => "not_harmonised",
+            Self::BatchDrift => "batch_drift",
             Self::NotFused => "not_fused",
             Self::IllegalAttribute => "illegal_attribute",
             Self::StructureSetNotApproved => "structure_set_not_approved",

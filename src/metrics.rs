@@ -4,11 +4,13 @@
 //! what would be gone otherwise. No label holds a UID, a name or anything else of a patient.
 
 use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
@@ -25,6 +27,8 @@ pub struct Metrics {
     findings: Family<FindingLabel, Counter>,
     cases_ended: Family<OutcomeLabel, Counter>,
     deliveries: Family<OutcomeLabel, Counter>,
+    drift_means: Family<BatchLabel, Gauge<f64, AtomicU64>>,
+    drift_p_values: Family<BatchLabel, Gauge<f64, AtomicU64>>,
 }
 
 /// How the processing of a case ended.
@@ -57,6 +61,13 @@ struct StageLabel {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FindingLabel {
     kind: &'static str,
+}
+
+/// A scanner as the harmonisation knows it; models hold a bounded number of them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BatchLabel {
+    role: String,
+    batch: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -122,7 +133,20 @@ impl Metrics {
         // Counters that are there from the start tell "never" from "not scraped".
         CaseOutcome::ALL.iter().for_each(|outcome| drop(cases_ended.get_or_create(&outcome.label())));
         DeliveryOutcome::ALL.iter().for_each(|outcome| drop(deliveries.get_or_create(&outcome.label())));
-        Self { registry: Mutex::new(registry), stages, findings, cases_ended, deliveries }
+        let drift_means = Family::<BatchLabel, Gauge<f64, AtomicU64>>::default();
+        registry.register(
+            "harmonisation_moving_mean",
+            "Largest moving mean of any feature over the last patients of a batch, in standard deviations",
+            drift_means.clone(),
+        );
+        let drift_p_values = Family::<BatchLabel, Gauge<f64, AtomicU64>>::default();
+        registry.register(
+            "harmonisation_drift_p",
+            "Smallest p value that the last patients of a batch are distributed as when the model was fitted",
+            drift_p_values.clone(),
+        );
+        let registry = Mutex::new(registry);
+        Self { registry, stages, findings, cases_ended, deliveries, drift_means, drift_p_values }
     }
 
     /// One stage of one case took so long.
@@ -133,6 +157,13 @@ impl Metrics {
     /// A finding was made.
     pub fn finding(&self, kind: FindingKind) {
         self.findings.get_or_create(&FindingLabel { kind: kind.name() }).inc();
+    }
+
+    /// What the last patients of a batch show against the model in force.
+    pub fn drift(&self, role: &str, batch: &str, mean: f64, p: f64) {
+        let label = BatchLabel { role: role.to_owned(), batch: batch.to_owned() };
+        self.drift_means.get_or_create(&label).set(mean);
+        self.drift_p_values.get_or_create(&label).set(p);
     }
 
     /// The processing of a case ended.

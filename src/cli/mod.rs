@@ -4,6 +4,8 @@
 
 mod cases;
 mod check_config;
+mod cohort;
+mod combat;
 mod demo;
 mod error;
 mod logging;
@@ -45,6 +47,10 @@ enum Command {
     Case(cases::CaseArguments),
     /// Have a running daemon try a case again, and what could not be delivered of it
     Retry(cases::RetryArguments),
+    /// Harmonise feature tables between scanners: fit, apply, accept a batch that came later
+    Combat(combat::Arguments),
+    /// What the cases gave, as a table for other programs
+    Cohort(cohort::Arguments),
     /// Rebuild the index of a stopped daemon's storage from its files
     Reindex(storage::Arguments),
     /// Check every stored file of a stopped daemon against the digest of what was received
@@ -78,6 +84,8 @@ pub fn run(cli: Cli) -> Result<(), CliError> {
         Command::Cases(arguments) => cases::list(&arguments),
         Command::Case(arguments) => cases::case(&arguments),
         Command::Retry(arguments) => cases::retry(&arguments),
+        Command::Combat(arguments) => combat::run(&arguments),
+        Command::Cohort(arguments) => cohort::run(&arguments),
         Command::Reindex(arguments) => storage::reindex(&arguments),
         Command::Verify(arguments) => storage::verify(&arguments),
     }

@@ -32,8 +32,10 @@ impl Config {
         say(retrieve, "dicom.peer.retrieve: C-FIND and C-MOVE are not built yet: what did not come is not fetched");
         let commitment = self.destinations.iter().any(|destination| destination.storage_commitment);
         say(commitment, "destination.storage_commitment: not built yet: C-STORE success counts as delivered");
-        say(self.batch.rules.is_some(), "batch.rules: harmonisation is not built yet: the rules are not read");
-        say(self.clinical.table.is_some(), "clinical.table: fusion is not built yet: the table is not read");
+        say(
+            self.clinical.table.is_some(),
+            "clinical.table: fusion is not built yet: the table is read for harmonisation only",
+        );
         let audit = self.audit.file.is_some() || self.audit.syslog.is_some();
         say(audit, "audit: audit messages are not built yet: none are written");
         for destination in &self.destinations {
@@ -100,9 +102,6 @@ fn of_protocol(protocol: &Protocol) -> Vec<String> {
         .collect();
     if !absent.is_empty() {
         sentences.push(format!("features.families: not built yet and left out: {}", absent.join(", ")));
-    }
-    if let Some(model) = &protocol.harmonise.model {
-        sentences.push(format!("harmonise.model: ComBat is not built yet: values stay raw, not by \"{model}\""));
     }
     if let Some(bundle) = &protocol.fusion.bundle {
         sentences.push(format!("fusion.bundle: fusion is not built yet: nothing is predicted by \"{bundle}\""));

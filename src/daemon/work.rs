@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, info, info_span};
+use tracing::{Instrument, info, info_span, warn};
 
 use super::budget::Budget;
 use super::settings::Live;
@@ -21,15 +21,19 @@ use crate::config::Config;
 use crate::dicom::uid::Uid;
 use crate::error::{Duty, Fault, Retry};
 use crate::finding::Finding;
+use crate::harmonise::{BatchRules, DriftSettings};
 use crate::metrics::{CaseOutcome, Metrics};
 use crate::pipeline::{self, Job, PipelineError, SourceFile};
 use crate::report::{self, CaseResult, DocumentReference, ReportError};
 use crate::store::{CaseRecord, Store, StoreError};
+use crate::table::{self, ActiveModels, Cohort, CohortRow, TableError};
 
 /// Cases that are processed at one time. Each uses all cores; a second one fills the gaps of the first.
 const CASES_MAX: usize = 2;
 /// Attempts at one revision before it counts as failed.
 const ATTEMPTS_MAX: u32 = 5;
+/// Rows of the cohort that drift is looked for in: thirty patients of ten scanners.
+const DRIFT_ROWS: usize = 300;
 /// The pause before the second attempt; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 
@@ -82,6 +86,8 @@ enum WorkError {
     Installation(#[source] std::io::Error),
     #[error("{0} of its instances are no longer stored")]
     Gone(usize),
+    #[error("the cohort: {0}")]
+    Cohort(#[from] TableError),
     #[error("report.json could not be written: {0}")]
     Json(#[from] serde_json::Error),
     #[error("an internal error ended the processing")]
@@ -94,6 +100,7 @@ impl Duty for WorkError {
             Self::Pipeline(error) => error.fault(),
             Self::Report(error) => error.fault(),
             Self::Store(error) => error.fault(),
+            Self::Cohort(error) => error.fault(),
             Self::Gone(_) => Fault::Data,
             Self::Installation(_) | Self::Json(_) | Self::Panic => Fault::Internal,
         }
@@ -104,6 +111,7 @@ impl Duty for WorkError {
             Self::Pipeline(error) => error.retry(),
             Self::Report(error) => error.retry(),
             Self::Store(error) => error.retry(),
+            Self::Cohort(error) => error.retry(),
             Self::Installation(_) => Retry::Later,
             Self::Gone(_) | Self::Json(_) | Self::Panic => Retry::Never,
         }
@@ -271,7 +279,8 @@ impl Prepared {
         if self.is_saved {
             return Ok(None);
         }
-        let result = pipeline::run(&self.job(now()), &|stage| info!(stage = stage.name(), "stage"))?;
+        let mut result = pipeline::run(&self.job(now()), &|stage| info!(stage = stage.name(), "stage"))?;
+        self.accumulate(&mut result, metrics)?;
         for timing in &result.timings {
             metrics.stage(&timing.stage, timing.seconds);
         }
@@ -279,6 +288,35 @@ impl Prepared {
         let seconds: f64 = result.timings.iter().map(|timing| timing.seconds).sum();
         info!(seconds, lesions = result.lesions.len(), groups = result.groups.len(), "result saved");
         Ok(Some(result.findings))
+    }
+
+    /// Adds the case to the cohort, and looks at what the last patients of its scanners show. Done before the result is
+    /// saved: a case that is cut off between the two is computed again, and writes the same row.
+    fn accumulate(&self, result: &mut CaseResult, metrics: &Metrics) -> Result<(), WorkError> {
+        let cohort = Cohort::of_storage(self.store.directory());
+        let rules = table::batch_rules(self.config.batch.rules.as_deref()).unwrap_or_else(|error| {
+            warn!(%error, "scanner names are cleaned by the built-in rules alone");
+            BatchRules::built_in()
+        });
+        cohort.put(&CohortRow::of(result, &rules))?;
+        // A result does not wait for what other cases left behind.
+        if let Err(error) = self.look_for_drift(&cohort, result, metrics) {
+            warn!(%error, "drift of the scanners was not looked for");
+        }
+        Ok(())
+    }
+
+    fn look_for_drift(&self, cohort: &Cohort, result: &mut CaseResult, metrics: &Metrics) -> Result<(), TableError> {
+        let protocol = self.config.protocol(&result.protocol);
+        let Some(name) = protocol.and_then(|protocol| protocol.harmonise.model.as_ref()) else { return Ok(()) };
+        let models = ActiveModels::load(&ActiveModels::folder(self.store.directory()), name)?;
+        let drifts = table::drift_of_cohort(&cohort.newest(DRIFT_ROWS)?, &models, &DriftSettings::default())?;
+        for drift in &drifts {
+            metrics.drift(&drift.role, &drift.drift.batch, drift.drift.mean, drift.drift.p);
+            let of_this_case = result.images.iter().any(|image| image.role == drift.role);
+            result.findings.extend(drift.finding().filter(|_| of_this_case));
+        }
+        Ok(())
     }
 
     fn save(&self, result: &CaseResult) -> Result<PathBuf, WorkError> {

@@ -9,6 +9,7 @@ use super::coding::CodingKind;
 use super::data::{Covariate, Features, Samples};
 use super::error::HarmoniseError;
 use super::model::{BatchEstimate, FeatureFit, FeatureState, Model, Standing};
+use super::transform::FeatureTransform;
 use crate::math::qr::{add_scaled, dot};
 
 /// Why the values of a patient stay raw.
@@ -95,7 +96,7 @@ impl Model {
     pub fn apply(&self, samples: &Samples<'_>) -> Result<Applied, HarmoniseError> {
         samples.check()?;
         let (coded, rows) = self.coded(samples);
-        let mut features = samples.features.clone();
+        let mut features = samples.features.blank();
         let places: BTreeMap<&str, &FeatureState> =
             self.features.iter().map(|feature| (feature.name.as_str(), &feature.state)).collect();
         let names = samples.features.names().to_vec();
@@ -113,9 +114,13 @@ impl Model {
             .values_mut()
             .par_chunks_mut(n_rows)
             .zip(states)
-            .map_init(Vec::new, |middle, (column, state)| match state {
-                Some(FeatureState::Harmonised(fit)) => self.apply_column(fit, &coded, column, middle),
-                _ => 0,
+            .enumerate()
+            .map_init(Vec::new, |middle, (idx, (column, state))| {
+                column.copy_from_slice(samples.features.column(idx));
+                match state {
+                    Some(FeatureState::Harmonised(fit)) => self.apply_column(fit, &coded, column, middle),
+                    _ => 0,
+                }
             })
             .sum();
         Ok(Applied { features, rows, unchanged, n_untransformed })
@@ -137,7 +142,7 @@ impl Model {
             FeatureState::Unchanged { .. } => None,
             FeatureState::Harmonised(fit) => {
                 let middle = fit.alpha + dot(&fit.beta, &row) + dot(&fit.spline, &splines);
-                self.corrected(fit, place, middle, *value)
+                self.correction(fit, place).of(fit.transform, middle, *value)
             }
         };
         Ok(values.iter().map(one).collect())
@@ -212,10 +217,11 @@ impl Model {
                 *middle += dot(&fit.spline, splines);
             }
         }
+        let corrections: Vec<Correction> = (0..self.batches.len()).map(|batch| self.correction(fit, batch)).collect();
         let mut n_untransformed = 0;
         for ((value, middle), batch) in column.iter_mut().zip(middle).zip(&coded.batch_of) {
             let Some(batch) = batch else { continue };
-            match self.corrected(fit, *batch, *middle, *value) {
+            match corrections[*batch].of(fit.transform, *middle, *value) {
                 Some(harmonised) => *value = harmonised,
                 None => n_untransformed += usize::from(!value.is_nan()),
             }
@@ -223,14 +229,31 @@ impl Model {
         n_untransformed
     }
 
-    /// One value without the effect of its batch; none where it has none.
-    fn corrected(&self, fit: &FeatureFit, batch: usize, middle: f64, value: f64) -> Option<f64> {
+    fn correction(&self, fit: &FeatureFit, batch: usize) -> Correction {
         // The reference stays exactly as it is.
         if self.batches[batch].estimate == BatchEstimate::Reference {
-            return Some(value).filter(|value| value.is_finite());
+            return Correction::None;
         }
-        let deviation = fit.transform.forward(value)? - middle - fit.variance.sqrt() * fit.gamma_star[batch];
-        let harmonised = fit.transform.inverse(middle + deviation / fit.delta_star[batch].sqrt())?;
+        let shift = fit.variance.sqrt() * fit.gamma_star[batch];
+        Correction::Of { shift, scale: fit.delta_star[batch].sqrt() }
+    }
+}
+
+/// What a batch does to a feature, in the feature's unit.
+#[derive(Debug, Clone, Copy)]
+enum Correction {
+    None,
+    Of { shift: f64, scale: f64 },
+}
+
+impl Correction {
+    /// One value without the effect of its batch; none where it has none.
+    fn of(self, transform: FeatureTransform, middle: f64, value: f64) -> Option<f64> {
+        let Self::Of { shift, scale } = self else { return Some(value).filter(|value| value.is_finite()) };
+        let harmonised = match transform {
+            FeatureTransform::None => middle + (value - middle - shift) / scale,
+            transform => transform.inverse(middle + (transform.forward(value)? - middle - shift) / scale)?,
+        };
         harmonised.is_finite().then_some(harmonised)
     }
 }

@@ -80,6 +80,11 @@ impl Features {
         &mut self.values
     }
 
+    /// A table of zeros with the same names and rows, to be filled.
+    pub(super) fn blank(&self) -> Self {
+        Self { names: self.names.clone(), n_rows: self.n_rows, values: vec![0.0; self.values.len()] }
+    }
+
     /// Some rows, in their order; rows that are not there are left out.
     #[must_use]
     pub fn of(&self, rows: &[usize]) -> Self {

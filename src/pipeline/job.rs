@@ -13,14 +13,14 @@ use super::regions::Region;
 use super::remarks::Remarks;
 use super::roles::Role;
 use super::timing::{Stage, Watch};
-use super::{automatic, lesions, maps, measure, native, pass, provenance, regions, roles};
+use super::{automatic, harmonise, lesions, maps, measure, native, pass, provenance, regions, roles};
 use crate::case::CaseSpec;
 use crate::clock::Timestamp;
 use crate::config::{Config, Protocol};
 use crate::dicom::uid::Uid;
 use crate::features::Family;
 use crate::image::Volume;
-use crate::report::{CaseResult, DocumentKind, DocumentReference, MeasurementGroup, Space};
+use crate::report::{CaseResult, DocumentKind, DocumentReference, ImageSeries, MeasurementGroup, Space};
 use crate::store::Digest;
 
 /// One case with everything that its result depends on.
@@ -89,13 +89,17 @@ pub fn run(job: &Job<'_>, progress: &(dyn Fn(Stage) + Sync)) -> Result<CaseResul
     note_what_is_not_used(job, protocol, &mut remarks);
     let scaled = watch.time(Stage::Normalise, || measure::normalise(&roles, &mut remarks))?;
     let scene = Scene { protocol, roles: &roles, maps: &maps, regions: &regions };
-    let groups = measure_all(&scene, &lesions, &scaled, &mut watch, &mut remarks);
+    let mut groups = measure_all(&scene, &lesions, &scaled, &mut watch, &mut remarks);
     if groups.is_empty() {
         return Err(PipelineError::NothingMeasured { findings: remarks.findings });
     }
-    let groups = watch.time(Stage::Harmonise, || pass::harmonise(groups, protocol, &mut remarks));
-    watch.time(Stage::Fuse, || pass::fuse(protocol, &mut remarks));
     let settings = job.config.settings_json(protocol);
+    let settings_hash = provenance::settings_hash(&settings);
+    let images: Vec<ImageSeries> = roles.iter().map(|role| role.series.clone()).collect();
+    watch.time(Stage::Harmonise, || {
+        harmonise::harmonise(&mut groups, &images, job, protocol, &settings_hash, &mut remarks);
+    });
+    watch.time(Stage::Fuse, || pass::fuse(protocol, &mut remarks));
     Ok(CaseResult {
         installation: job.installation.to_owned(),
         case_id: job.spec.id.0.clone(),
@@ -105,13 +109,13 @@ pub fn run(job: &Job<'_>, progress: &(dyn Fn(Stage) + Sync)) -> Result<CaseResul
         created_at: job.created_at,
         utc_offset_s: job.utc_offset_s,
         previous: job.previous.clone(),
-        settings_hash: provenance::settings_hash(&settings),
+        settings_hash,
         settings,
         inputs_digest,
         lesions: lesions.into_iter().map(|lesion| lesion.told).collect(),
         registrations: maps::results(&roles, &maps, protocol),
         volumes: pictured(job.config, &roles, &scaled),
-        images: roles.into_iter().map(|role| role.series).collect(),
+        images,
         groups,
         models: Vec::new(),
         findings: remarks.findings,

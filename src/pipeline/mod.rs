@@ -16,6 +16,7 @@ mod aligned;
 mod automatic;
 mod carry;
 mod error;
+mod harmonise;
 mod job;
 mod lesions;
 mod maps;

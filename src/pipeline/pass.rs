@@ -3,22 +3,6 @@
 use super::remarks::Remarks;
 use crate::config::Protocol;
 use crate::finding::FindingKind;
-use crate::report::MeasurementGroup;
-
-/// Between scanners: without a fitted model values stay as they were measured.
-pub(super) fn harmonise(
-    groups: Vec<MeasurementGroup>,
-    protocol: &Protocol,
-    remarks: &mut Remarks<'_>,
-) -> Vec<MeasurementGroup> {
-    let reason = match &protocol.harmonise.model {
-        None => "no model".to_owned(),
-        Some(model) => format!("model {model:?} is not available"),
-    };
-    remarks.note(format!("not harmonised: {reason}"));
-    remarks.find(FindingKind::NotHarmonised, "", reason);
-    groups
-}
 
 /// Between blocks: without a trained model nothing is predicted.
 pub(super) fn fuse(protocol: &Protocol, remarks: &mut Remarks<'_>) {

@@ -77,6 +77,11 @@ impl ActiveModels {
         Self { files: named.collect() }
     }
 
+    /// All models, each with its role.
+    pub fn blocks(&self) -> impl Iterator<Item = (&String, &CombatFile)> {
+        self.files.iter()
+    }
+
     /// The model of a block.
     #[must_use]
     pub fn block(&self, role: &str) -> Option<&CombatFile> {

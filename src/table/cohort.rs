@@ -189,15 +189,26 @@ impl Cohort {
     /// # Errors
     /// When a row cannot be read.
     pub fn rows(&self) -> Result<Vec<CohortRow>, TableError> {
+        self.newest(usize::MAX)
+    }
+
+    /// The rows that were written last, at most so many, by study date and case.
+    ///
+    /// # Errors
+    /// As [`Self::rows`].
+    pub fn newest(&self, n_max: usize) -> Result<Vec<CohortRow>, TableError> {
         let entries = match std::fs::read_dir(&self.folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(TableError::io("listing", &self.folder)(error)),
         };
-        let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-        paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+        let is_row = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "json");
+        let mut paths: Vec<(std::time::SystemTime, PathBuf)> =
+            entries.flatten().map(|entry| (modified(&entry), entry.path())).filter(|(_, path)| is_row(path)).collect();
+        paths.sort();
+        paths.drain(..paths.len().saturating_sub(n_max));
         let rows: Result<Vec<CohortRow>, TableError> =
-            paths.iter().map(|path| read_json(path, FORMAT, VERSION)).collect();
+            paths.iter().map(|(_, path)| read_json(path, FORMAT, VERSION)).collect();
         let mut rows = rows?;
         rows.sort_by(|a, b| (&a.study_date, &a.case).cmp(&(&b.study_date, &b.case)));
         Ok(rows)
@@ -210,6 +221,10 @@ impl Cohort {
         }
         Ok(self.folder.join(format!("{case}.json")))
     }
+}
+
+fn modified(entry: &std::fs::DirEntry) -> std::time::SystemTime {
+    entry.metadata().and_then(|metadata| metadata.modified()).unwrap_or(std::time::UNIX_EPOCH)
 }
 
 /// One block of some rows as tables: of each patient the first study, and its first lesion. Rows count that were measured

@@ -4,9 +4,14 @@ mod active;
 mod cohort;
 pub mod combat;
 mod combat_file;
+mod drift;
 mod error;
+mod export;
 mod json;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod scanner;
+mod site;
 #[cfg(test)]
 mod testing;
 mod wide;
@@ -14,6 +19,9 @@ mod wide;
 pub use active::{ActiveModels, BlockHarmonised, column_name, harmonise_case};
 pub use cohort::{BATCH_COLUMN, Cohort, CohortBlock, CohortRow, CohortTable, PATIENT_COLUMN, table_of};
 pub use combat_file::{CombatContent, CombatFile};
+pub use drift::{BlockDrift, drift_of_cohort};
 pub use error::TableError;
+pub use export::{ExportCells, ExportColumn, ExportValues, export_columns, write_block, write_columns};
 pub use scanner::{header_covariates, scanner_facts};
+pub use site::{batch_rules, clinical_covariates};
 pub use wide::{CovariateKind, WideTable, features_text, number_text};

@@ -5,6 +5,7 @@
 mod commands;
 mod designs;
 mod fortin;
+mod program;
 mod references;
 mod simulation;
 mod support;
