@@ -36,6 +36,7 @@ pub mod pipeline;
 pub mod store;
 pub mod table;
 
+pub mod audit;
 pub mod http;
 pub mod net;
 

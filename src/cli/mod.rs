@@ -8,6 +8,7 @@ mod cohort;
 mod combat;
 mod demo;
 mod error;
+mod features;
 mod logging;
 mod process;
 mod progress;
@@ -39,6 +40,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Run the same pipeline over a folder of DICOM files
     Process(process::Arguments),
+    /// Measure one region of one image, NIfTI or DICOM
+    Features(features::Arguments),
     /// Read and check a configuration, print what is in force
     CheckConfig(check_config::Arguments),
     /// List the cases of a running daemon
@@ -80,6 +83,7 @@ pub fn run(cli: Cli) -> Result<(), CliError> {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Process(arguments) => process::run(&arguments),
+        Command::Features(arguments) => features::run(&arguments),
         Command::CheckConfig(arguments) => check_config::run(&arguments),
         Command::Cases(arguments) => cases::list(&arguments),
         Command::Case(arguments) => cases::case(&arguments),

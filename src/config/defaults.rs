@@ -36,6 +36,10 @@ pub(super) const IDLE_TIMEOUT: Duration = seconds(MINUTE);
 pub(super) const IDLE_TIMEOUT_RANGE: RangeInclusive<Duration> = seconds(1)..=seconds(DAY);
 pub(super) const PEER_MAX_ASSOCIATIONS: u64 = 8;
 pub(super) const PEER_RETRIEVE: bool = false;
+/// A modality may erase its originals on our word: only where somebody wants that.
+pub(super) const COMMIT: bool = false;
+/// What a list of users is for.
+pub(super) const PEER_REQUIRE_USER: bool = true;
 
 pub(super) const RESERVE_BYTES: u64 = 5_000_000_000;
 pub(super) const RETENTION: Duration = seconds(30 * DAY);

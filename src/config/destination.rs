@@ -8,6 +8,7 @@ use super::check::{ANY_DURATION, Checker};
 use super::defaults;
 use super::locate::KeyPath;
 use super::raw::{RawDestination, RawRetry};
+use super::tls::{self, ClientTls};
 use super::types::{AeTitle, HostPort, as_humantime};
 pub use crate::dicom::sr::SrClass;
 use crate::report::DocumentKind;
@@ -29,6 +30,8 @@ pub struct Destination {
     pub retry: RetrySettings,
     /// Whether it is asked to commit to what it got.
     pub storage_commitment: bool,
+    /// TLS to it.
+    pub tls: Option<ClientTls>,
 }
 
 /// Exponential backoff: the pause doubles from `first` to `max`.
@@ -83,6 +86,7 @@ pub(super) fn check(
         c.problem(&classes_key, "is empty, expected at least one class".to_owned());
     }
     let retry = check_retry(&raw.retry, &key.key("retry"), c);
+    let tls = raw.tls.and_then(|raw| tls::check_client(raw, &key.key("tls"), c));
     Some(Destination {
         ae_title: ae_title?,
         address: address?,
@@ -91,6 +95,7 @@ pub(super) fn check(
         sr_classes,
         retry,
         storage_commitment: raw.storage_commitment.unwrap_or(defaults::STORAGE_COMMITMENT),
+        tls,
     })
 }
 

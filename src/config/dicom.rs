@@ -11,6 +11,7 @@ use super::check::Checker;
 use super::defaults;
 use super::locate::KeyPath;
 use super::raw::{RawDicom, RawPeer, RawTls};
+use super::tls::{self, ClientTls};
 use super::types::{AeTitle, HostPort, as_humantime};
 
 /// The DICOM node.
@@ -29,6 +30,10 @@ pub struct Dicom {
     /// An association without traffic for this long is aborted.
     #[serde(serialize_with = "as_humantime")]
     pub idle_timeout: Duration,
+    /// Users and hashes of their passcodes, as `htpasswd -B` writes them; with it an association has to name a user.
+    pub users: Option<PathBuf>,
+    /// Whether we give our word for what we store (storage commitment): its sender may then erase it.
+    pub storage_commitment: bool,
     /// Who may send to us; AE titles are unique.
     #[serde(rename = "peer")]
     pub peers: Vec<Peer>,
@@ -49,9 +54,13 @@ pub struct Peer {
     pub max_associations: u32,
     /// Whether we fetch from it what an RTSTRUCT, SEG or REG names and did not come.
     pub retrieve: bool,
+    /// Whether it has to name a user where there is a file of users.
+    pub require_user: bool,
+    /// TLS to where it answers.
+    pub tls: Option<ClientTls>,
 }
 
-/// TLS by the BCP 195 profile (PS3.15 B.9).
+/// TLS by the BCP 195 profile (PS3.15 B.12).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Tls {
     /// PEM chain.
@@ -91,6 +100,7 @@ pub(super) fn check(raw: RawDicom, key: &KeyPath, c: &mut Checker<'_>) -> Option
         }
         peers.push(peer);
     }
+    let users = c.optional_path(&key.key("users"), raw.users.as_deref());
     let tls = raw.tls.and_then(|raw| check_tls(raw, &key.key("tls"), c));
     Some(Dicom {
         ae_title: ae_title?,
@@ -99,6 +109,8 @@ pub(super) fn check(raw: RawDicom, key: &KeyPath, c: &mut Checker<'_>) -> Option
         max_associations,
         max_pdu_bytes: u32::try_from(max_pdu).ok()?,
         idle_timeout,
+        users,
+        storage_commitment: raw.storage_commitment.unwrap_or(defaults::COMMIT),
         peers,
         tls,
     })
@@ -127,7 +139,12 @@ fn check_peer(raw: RawPeer, key: &KeyPath, c: &mut Checker<'_>) -> Option<Peer> 
     if retrieve && address.is_none() {
         c.problem(&key.key("retrieve"), "found true without an address, expected where the peer answers".to_owned());
     }
-    Some(Peer { ae_title: ae_title?, networks, address, max_associations, retrieve })
+    let tls = raw.tls.and_then(|raw| tls::check_client(raw, &key.key("tls"), c));
+    if tls.is_some() && address.is_none() {
+        c.problem(&key.key("tls"), "is given without an address, expected where the peer answers".to_owned());
+    }
+    let require_user = raw.require_user.unwrap_or(defaults::PEER_REQUIRE_USER);
+    Some(Peer { ae_title: ae_title?, networks, address, max_associations, retrieve, require_user, tls })
 }
 
 fn check_tls(raw: RawTls, key: &KeyPath, c: &mut Checker<'_>) -> Option<Tls> {

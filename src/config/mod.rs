@@ -16,6 +16,7 @@ mod protocol;
 mod raw;
 mod sections;
 mod support;
+mod tls;
 mod types;
 
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use protocol::{
     Automatic, CodeSource, Features, Fusion, Grid, Harmonise, Protocol, RegionCodes, Registration, Resolution, Roi,
 };
 pub use sections::{Audit, Batch, Clinical, Durability, Http, Psf, Storage, SyslogTarget, SyslogTransport};
+pub use tls::ClientTls;
 pub use types::{AeTitle, HostPort};
 
 use crate::case::CaseSettings;
@@ -204,7 +206,13 @@ fn check(raw: RawConfig, c: &mut Checker<'_>) -> Option<Config> {
     let psf = Psf { table: path("psf", "table", &raw.psf.table) };
     let batch = Batch { rules: path("batch", "rules", &raw.batch.rules) };
     let clinical = Clinical { table: path("clinical", "table", &raw.clinical.table) };
-    let audit = sections::check_audit(&raw.audit, &root.key("audit"), c);
+    let audit = sections::check_audit(raw.audit, &root.key("audit"), c);
+    let commits = dicom.as_ref().is_some_and(|dicom| dicom.storage_commitment);
+    if commits && storage.as_ref().is_some_and(|storage| storage.durability != Durability::Full) {
+        let sentence =
+            "found true, expected storage.durability = \"full\" with it: a power cut may lose what is promised";
+        c.problem(&root.key("dicom").key("storage_commitment"), sentence.to_owned());
+    }
     Some(Config {
         dicom: dicom?,
         storage: storage?,

@@ -33,6 +33,8 @@ pub(super) struct RawDicom {
     pub max_associations: Option<i64>,
     pub max_pdu_bytes: Option<i64>,
     pub idle_timeout: Option<String>,
+    pub users: Option<String>,
+    pub storage_commitment: Option<bool>,
     pub peer: Vec<RawPeer>,
     pub tls: Option<RawTls>,
 }
@@ -45,6 +47,8 @@ pub(super) struct RawPeer {
     pub address: Option<String>,
     pub max_associations: Option<i64>,
     pub retrieve: Option<bool>,
+    pub require_user: Option<bool>,
+    pub tls: Option<RawClientTls>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -53,6 +57,15 @@ pub(super) struct RawTls {
     pub certificate: Option<String>,
     pub key: Option<String>,
     pub client_ca: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawClientTls {
+    pub ca: Option<String>,
+    pub certificate: Option<String>,
+    pub key: Option<String>,
+    pub name: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -206,6 +219,7 @@ pub(super) struct RawDestination {
     pub sr_classes: Texts,
     pub retry: RawRetry,
     pub storage_commitment: Option<bool>,
+    pub tls: Option<RawClientTls>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -239,4 +253,5 @@ pub(super) struct RawClinical {
 pub(super) struct RawAudit {
     pub file: Option<String>,
     pub syslog: Option<String>,
+    pub tls: Option<RawClientTls>,
 }

@@ -12,6 +12,7 @@ use super::defaults;
 use super::error::did_you_mean;
 use super::locate::KeyPath;
 use super::raw::{RawAudit, RawCase, RawHttp, RawStorage};
+use super::tls::{self, ClientTls};
 use super::types::{HostPort, as_humantime};
 use crate::case::CaseSettings;
 use crate::finding::{FindingKind, Policies, Policy};
@@ -82,6 +83,8 @@ pub struct Audit {
     pub file: Option<PathBuf>,
     /// A syslog server.
     pub syslog: Option<SyslogTarget>,
+    /// TLS to the syslog server.
+    pub tls: Option<ClientTls>,
 }
 
 /// A syslog server (RFC 5424 over TLS, TCP or UDP).
@@ -189,7 +192,7 @@ pub(super) fn check_findings(
     Policies::new(changes)
 }
 
-pub(super) fn check_audit(raw: &RawAudit, key: &KeyPath, c: &mut Checker<'_>) -> Audit {
+pub(super) fn check_audit(raw: RawAudit, key: &KeyPath, c: &mut Checker<'_>) -> Audit {
     let file = c.optional_path(&key.key("file"), raw.file.as_deref());
     let syslog = raw.syslog.as_deref().and_then(|text| {
         let target = text.split_once("://").and_then(|(scheme, address)| {
@@ -201,7 +204,18 @@ pub(super) fn check_audit(raw: &RawAudit, key: &KeyPath, c: &mut Checker<'_>) ->
         }
         target
     });
-    Audit { file, syslog }
+    let tls = raw.tls.map(|raw| (raw, key.key("tls"))).and_then(|(raw, key)| tls::check_client(raw, &key, c));
+    let encrypted = syslog.as_ref().map(|target| target.transport == SyslogTransport::Tls);
+    if encrypted == Some(true) && tls.is_none() {
+        c.problem(
+            &key.key("tls"),
+            "is missing, expected the authority of the tls:// server: { ca = \"FILE\" }".to_owned(),
+        );
+    }
+    if encrypted != Some(true) && tls.is_some() {
+        c.problem(&key.key("tls"), "is given without a tls:// server in audit.syslog".to_owned());
+    }
+    Audit { file, syslog, tls }
 }
 
 /// Writes `[case]` as it is configured.

@@ -1,16 +1,12 @@
 //! What may be configured and is not built yet, and what a configuration names that is not there: said at the start, not
 //! when the first case comes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Config, Fwhm, Protocol};
-use crate::features::Family;
-use crate::normalise::{Method, SuvKind};
+use crate::normalise::Method;
 use crate::register::{SameFrame, TransformKind};
 use crate::report::{DocumentKind, Space};
-
-/// The families that features are computed of.
-const FAMILIES: &[Family] = &[Family::Morphology, Family::Intensity, Family::Histogram, Family::Local];
 
 impl Config {
     /// One sentence for each setting that this version reads but cannot follow, with what happens instead.
@@ -24,20 +20,12 @@ impl Config {
                 sentences.push(sentence.to_owned());
             }
         };
-        say(
-            self.dicom.tls.is_some(),
-            "dicom.tls: TLS is not built yet: serve refuses to start, nothing is sent in clear",
-        );
         let retrieve = self.dicom.peers.iter().any(|peer| peer.retrieve);
         say(retrieve, "dicom.peer.retrieve: C-FIND and C-MOVE are not built yet: what did not come is not fetched");
-        let commitment = self.destinations.iter().any(|destination| destination.storage_commitment);
-        say(commitment, "destination.storage_commitment: not built yet: C-STORE success counts as delivered");
         say(
             self.clinical.table.is_some(),
             "clinical.table: fusion is not built yet: the table is read for harmonisation only",
         );
-        let audit = self.audit.file.is_some() || self.audit.syslog.is_some();
-        say(audit, "audit: audit messages are not built yet: none are written");
         for destination in &self.destinations {
             for kind in &destination.send {
                 if !matches!(kind, DocumentKind::Sr | DocumentKind::Seg) {
@@ -58,17 +46,27 @@ impl Config {
     #[must_use]
     pub fn missing_files(&self) -> Vec<String> {
         let tls = self.dicom.tls.as_ref();
-        let named: [(&str, Option<&Path>); 7] = [
+        let named: [(&str, Option<&Path>); 8] = [
             ("dicom.tls.certificate", tls.map(|tls| tls.certificate.as_path())),
             ("dicom.tls.key", tls.map(|tls| tls.key.as_path())),
             ("dicom.tls.client_ca", tls.and_then(|tls| tls.client_ca.as_deref())),
+            ("dicom.users", self.dicom.users.as_deref()),
             ("http.token_file", self.http.token_file.as_deref()),
             ("psf.table", self.psf.table.as_deref()),
             ("batch.rules", self.batch.rules.as_deref()),
             ("clinical.table", self.clinical.table.as_deref()),
         ];
+        let clients = self.dicom.peers.iter().filter_map(|peer| Some(("dicom.peer.tls", peer.tls.as_ref()?)));
+        let clients = clients
+            .chain(self.destinations.iter().filter_map(|to| Some(("destination.tls", to.tls.as_ref()?))))
+            .chain(self.audit.tls.iter().map(|tls| ("audit.tls", tls)))
+            .flat_map(|(key, tls)| {
+                [Some(&tls.ca), tls.certificate.as_ref(), tls.key.as_ref()]
+                    .map(|path| (key, path.map(PathBuf::as_path)))
+            });
         named
             .into_iter()
+            .chain(clients)
             .filter_map(|(key, path)| {
                 let path = path?;
                 let error = std::fs::File::open(path).err()?;
@@ -93,29 +91,13 @@ fn of_protocol(protocol: &Protocol) -> Vec<String> {
             "registration.same_frame_of_reference: not verified yet: a shared Frame of Reference is trusted".to_owned(),
         );
     }
-    let absent: Vec<&str> = protocol
-        .features
-        .families
-        .iter()
-        .filter(|family| !FAMILIES.contains(family))
-        .map(|family| family.name())
-        .collect();
-    if !absent.is_empty() {
-        sentences.push(format!("features.families: not built yet and left out: {}", absent.join(", ")));
-    }
     if let Some(bundle) = &protocol.fusion.bundle {
         sentences.push(format!("fusion.bundle: fusion is not built yet: nothing is predicted by \"{bundle}\""));
     }
     for input in &protocol.inputs {
         let role = &input.role;
-        match &input.normalise {
-            Method::Suv { kind, .. } if *kind != SuvKind::BodyWeight => {
-                sentences.push(format!("input {role}: only SUV by body weight is built yet: its cases are refused"));
-            }
-            Method::ReferenceTissue { .. } | Method::Histogram { .. } => {
-                sentences.push(format!("input {role}: this normalisation is not built yet: its cases are refused"));
-            }
-            _ => {}
+        if matches!(input.normalise, Method::ReferenceTissue { .. } | Method::Histogram { .. }) {
+            sentences.push(format!("input {role}: this normalisation is not built yet: its cases are refused"));
         }
         if aligned && protocol.resolution.matched && input.fwhm_mm == Fwhm::Auto {
             sentences.push(format!(

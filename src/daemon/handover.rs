@@ -10,6 +10,7 @@ use tracing::{error, info};
 
 use super::now;
 use super::settings::{self, Live};
+use crate::audit::Audit;
 use crate::case::CaseId;
 use crate::clock;
 use crate::config::{Config, Destination};
@@ -103,6 +104,7 @@ pub(super) async fn deliver(
     store: Store,
     live: Arc<Live>,
     metrics: Arc<Metrics>,
+    audit: Audit,
     outbox_changed: Arc<Notify>,
     stop: CancellationToken,
 ) {
@@ -123,6 +125,7 @@ pub(super) async fn deliver(
             clock::now,
             Arc::clone(&outbox_changed),
             Arc::clone(&metrics),
+            audit.clone(),
             round.clone(),
         );
         let running = tokio::spawn(running);

@@ -29,6 +29,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::audit::{self, Audit};
 use crate::clock;
 use crate::config::{Config, ConfigError};
 use crate::error::{Duty, Fault, Retry};
@@ -130,7 +131,9 @@ pub async fn run(config: Config, listeners: Listeners, control: Control) -> Resu
     let (retry, retries) = mpsc::channel(RETRIES_MAX);
     let (on_removed, removed) = mpsc::channel(1);
     let outbox_changed = Arc::new(Notify::new());
-    let node = Arc::new(Node::new(settings::node(&config)?, store.clone(), on_stored));
+    let (audit, audit_writer) = Audit::new(audit_source(&config), settings::audit(&config)?);
+    let node = Node::new(settings::node(&config)?, store.clone(), on_stored).with_audit(audit.clone());
+    let node = Arc::new(node);
     let status = notify::Status::new();
 
     let http_state = HttpState::new(store.clone(), Arc::clone(&metrics), view(&node, &status), retry, token);
@@ -141,11 +144,18 @@ pub async fn run(config: Config, listeners: Listeners, control: Control) -> Resu
     let grouping = Grouping::replay(store.clone(), Arc::clone(&live), worker).await?;
     let mut grouping = tokio::spawn(grouping.run(Inbox { new_instances, retries, removed }, stop.grouping.clone()));
     let mut receiving = tokio::spawn(receive::serve(listeners.dicom, Arc::clone(&node), stop.first.clone()));
-    let deliver = handover::deliver(store.clone(), Arc::clone(&live), metrics, outbox_changed, stop.late.clone());
+    let (to, late) = (store.clone(), stop.late.clone());
+    let deliver = handover::deliver(to, Arc::clone(&live), metrics, audit.clone(), outbox_changed, late);
     let mut delivering = tokio::spawn(deliver);
+    let reporting = tokio::spawn({
+        let (node, stop) = (Arc::clone(&node), stop.first.clone());
+        async move { node.report_commitments(stop).await }
+    });
+    let stop_auditing = CancellationToken::new();
+    let auditing = tokio::spawn(audit_writer.run(stop_auditing.clone()));
+    audit.record(&audit::Event::Started, now());
     let upkeep = tokio::spawn(upkeep::run(store.clone(), Arc::clone(&live), on_removed, stop.first.clone()));
-    let reloading =
-        tokio::spawn(settings::reload(control.reload, Arc::clone(&live), Arc::clone(&node), stop.first.clone()));
+    let reloading = tokio::spawn(settings::reload(control.reload, live, node, audit.clone(), stop.first.clone()));
     status.ready();
     info!("receiving");
 
@@ -177,11 +187,14 @@ pub async fn run(config: Config, listeners: Listeners, control: Control) -> Resu
         if !http.is_finished() {
             let _ = http.await;
         }
-        let _ = tokio::join!(upkeep, reloading);
+        let _ = tokio::join!(upkeep, reloading, reporting);
     };
     if tokio::time::timeout(DRAIN, drain).await.is_err() {
         warn!("the drain took too long: what still ran begins again at the next start");
     }
+    audit.record(&audit::Event::Stopped, now());
+    stop_auditing.cancel();
+    let _ = auditing.await;
     let closing = store.clone();
     drop(store);
     if let Ok(Err(error)) = tokio::task::spawn_blocking(move || closing.checkpoint()).await {
@@ -209,6 +222,12 @@ fn http_failure(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> D
         Ok(Err(error)) => DaemonError::Http(error),
         Ok(Ok(())) | Err(_) => DaemonError::Ended("the HTTP interface"),
     }
+}
+
+/// Who tells the audit.
+fn audit_source(config: &Config) -> audit::Source {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    audit::Source { ae_title: config.dicom.ae_title.as_str().to_owned(), host, process_id: std::process::id() }
 }
 
 /// Opens the storage on a thread that may wait for the disk.

@@ -8,19 +8,30 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::Reload;
+use crate::audit::{Audit, AuditSettings, SyslogServer, Transport};
 use crate::config::{self, Config};
 use crate::dicom::facts;
 use crate::net::deliver::{Backoff, Destination, Outlet, Timeouts};
 use crate::net::receive::Node;
+use crate::net::tls::{Identity, TlsClient, TlsError, TlsServer};
+use crate::net::users::{Users, UsersError};
 use crate::net::{AeTitle, AeTitleError, NodeSettings, Peer};
 use crate::store::{Durability, StoreSettings};
 
 /// Why a configuration that is well-formed cannot be followed.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// Nothing may go in clear that was to be encrypted.
-    #[error("dicom.tls: TLS is not built into this version, remove the table or put a TLS proxy in front")]
-    Tls,
+    /// Certificates, keys or authorities: nothing goes in clear that was to be encrypted.
+    #[error("{key}: {source}")]
+    Tls {
+        /// The table in the configuration.
+        key: &'static str,
+        /// What is wrong.
+        source: Box<TlsError>,
+    },
+    /// The file of users: nobody gets in unproven who was to be proven.
+    #[error("dicom.users: {0}")]
+    Users(#[from] UsersError),
     /// An AE title.
     #[error("the AE title {title:?} cannot be used: {source}")]
     AeTitle {
@@ -63,14 +74,12 @@ impl Live {
 
 /// What may not be ignored in silence is refused; the rest is said.
 fn check(config: &Config) -> Result<(), SettingsError> {
-    if config.dicom.tls.is_some() {
-        return Err(SettingsError::Tls);
-    }
     for sentence in config.unsupported().into_iter().chain(config.missing_files()) {
         warn!("{sentence}");
     }
     node(config)?;
     outlets(config)?;
+    audit(config)?;
     Ok(())
 }
 
@@ -88,7 +97,14 @@ pub(super) fn node(config: &Config) -> Result<NodeSettings, SettingsError> {
             address: peer.address.as_ref().map(ToString::to_string),
             max_associations: Some(peer.max_associations as usize),
             retrieve: peer.retrieve,
+            require_user: peer.require_user,
+            tls: client_tls("dicom.peer.tls", peer.tls.as_ref())?,
         })
+    });
+    let tls = dicom.tls.as_ref().map(|tls| {
+        let identity = Identity { certificate: &tls.certificate, key: &tls.key };
+        let loaded = TlsServer::load(identity, tls.client_ca.as_deref());
+        loaded.map_err(|source| SettingsError::Tls { key: "dicom.tls", source: Box::new(source) })
     });
     Ok(NodeSettings {
         peers: peers.collect::<Result<_, SettingsError>>()?,
@@ -97,6 +113,10 @@ pub(super) fn node(config: &Config) -> Result<NodeSettings, SettingsError> {
         max_pdu_bytes: dicom.max_pdu_bytes,
         idle_timeout: dicom.idle_timeout,
         match_keywords: config.keywords().into_iter().collect(),
+        tls: tls.transpose()?,
+        users: dicom.users.as_deref().map(Users::load).transpose()?,
+        storage_commitment: dicom.storage_commitment,
+        commitment_reports: config.destinations.iter().any(|destination| destination.storage_commitment),
         ..NodeSettings::new(title(&dicom.ae_title)?)
     })
 }
@@ -114,9 +134,38 @@ pub(super) fn outlet(destination: &config::Destination) -> Result<Outlet, Settin
             address: destination.address.to_string(),
             calling_ae_title: title(&destination.calling_ae_title)?,
             timeouts: Timeouts::default(),
+            tls: client_tls("destination.tls", destination.tls.as_ref())?,
         },
         backoff: Backoff { first, max, give_up_after },
+        storage_commitment: destination.storage_commitment,
     })
+}
+
+fn client_tls(key: &'static str, tls: Option<&config::ClientTls>) -> Result<Option<TlsClient>, SettingsError> {
+    let Some(tls) = tls else { return Ok(None) };
+    let own = tls.certificate.as_deref().zip(tls.key.as_deref());
+    let identity = own.map(|(certificate, key)| Identity { certificate, key });
+    let loaded = TlsClient::load(&tls.ca, identity, tls.name.as_deref());
+    loaded.map(Some).map_err(|source| SettingsError::Tls { key, source: Box::new(source) })
+}
+
+/// Where audit messages go.
+pub(super) fn audit(config: &Config) -> Result<AuditSettings, SettingsError> {
+    let syslog = config.audit.syslog.as_ref().map(|target| {
+        let transport = match target.transport {
+            config::SyslogTransport::Udp => Transport::Udp,
+            config::SyslogTransport::Tcp => Transport::Tcp,
+            config::SyslogTransport::Tls => {
+                // Checked with the configuration: a tls:// server has its authority.
+                match client_tls("audit.tls", config.audit.tls.as_ref())? {
+                    Some(tls) => Transport::Tls(tls.for_another_protocol()),
+                    None => Transport::Tcp,
+                }
+            }
+        };
+        Ok::<_, SettingsError>(SyslogServer { address: target.address.to_string(), transport })
+    });
+    Ok(AuditSettings { file: config.audit.file.clone(), syslog: syslog.transpose()? })
 }
 
 /// Where and how a configuration stores. The facts of an instance hold what the protocols match on: another list of
@@ -140,7 +189,13 @@ pub fn store_settings(config: &Config) -> StoreSettings {
 
 /// Reads the configuration again whenever somebody asks, until the shutdown. One that is wrong is refused, and the one in
 /// force stays.
-pub(super) async fn reload(reload: Option<Reload>, live: Arc<Live>, node: Arc<Node>, shutdown: CancellationToken) {
+pub(super) async fn reload(
+    reload: Option<Reload>,
+    live: Arc<Live>,
+    node: Arc<Node>,
+    audit: Audit,
+    shutdown: CancellationToken,
+) {
     let Some(Reload { asked, read, path }) = reload else { return shutdown.cancelled().await };
     loop {
         tokio::select! {
@@ -149,20 +204,21 @@ pub(super) async fn reload(reload: Option<Reload>, live: Arc<Live>, node: Arc<No
         }
         let path = path.clone();
         match tokio::task::spawn_blocking(move || read(&path)).await {
-            Ok(Ok(config)) => take(&live, &node, config),
+            Ok(Ok(config)) => take(&live, &node, &audit, config),
             Ok(Err(error)) => error!(%error, "the new configuration is refused, the old one stays in force"),
             Err(_) => error!("the new configuration could not be read, the old one stays in force"),
         }
     }
 }
 
-fn take(live: &Live, node: &Node, config: Config) {
+fn take(live: &Live, node: &Node, audit: &Audit, config: Config) {
     for sentence in needs_restart(&live.config(), &config) {
         warn!("{sentence}: this change waits for a restart");
     }
-    match check(&config).and_then(|()| self::node(&config)) {
-        Ok(settings) => {
+    match check(&config).and_then(|()| Ok((self::node(&config)?, self::audit(&config)?))) {
+        Ok((settings, places)) => {
             node.reload(settings);
+            audit.reload(places);
             live.replace(config);
             info!("the new configuration is in force");
         }
@@ -197,9 +253,17 @@ mod tests {
     }
 
     #[test]
-    fn tls_that_is_not_built_is_refused_and_never_ignored() {
-        let asked = config("[dicom.tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"\n");
-        assert!(matches!(Live::new(asked), Err(SettingsError::Tls)));
+    fn security_whose_files_are_missing_is_refused_and_never_ignored() {
+        for asked in [
+            "[dicom.tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"\n",
+            "[dicom]\nusers = \"nobody\"\n",
+            "[[dicom.peer]]\nae_title = \"A\"\naddress = \"h:1\"\ntls = { ca = \"ca.pem\" }\n",
+            "[[destination]]\nae_title = \"A\"\naddress = \"h:1\"\ntls = { ca = \"ca.pem\" }\n",
+            "[audit]\nsyslog = \"tls://h:1\"\ntls = { ca = \"ca.pem\" }\n",
+        ] {
+            let refused = Live::new(config(asked));
+            assert!(matches!(refused, Err(SettingsError::Tls { .. } | SettingsError::Users(_))), "{asked}");
+        }
     }
 
     #[test]

@@ -183,6 +183,23 @@ pub fn header_of(bytes: &[u8], keep: Keep) -> Result<(InMemDicomObject, Uid), Fo
     Ok((parts.data_set.object, parts.transfer_syntax))
 }
 
+/// Reads a data set that came by itself, as in a message, in an uncompressed transfer syntax.
+///
+/// # Errors
+/// When the bytes are no data set.
+pub fn data_set(bytes: &[u8], transfer_syntax: &Uid) -> Result<InMemDicomObject, FormatError> {
+    let encoding = encoding_of(transfer_syntax);
+    Ok(dataset::read(Cursor::new(bytes), 0, bytes.len() as u64, encoding, Keep::All)?.object)
+}
+
+fn encoding_of(transfer_syntax: &Uid) -> Encoding {
+    match transfer_syntax.as_str() {
+        uids::IMPLICIT_VR_LITTLE_ENDIAN => Encoding::ImplicitLittle,
+        EXPLICIT_VR_BIG_ENDIAN => Encoding::ExplicitBig,
+        _ => Encoding::ExplicitLittle,
+    }
+}
+
 fn read_parts(reader: &mut impl Read, length: u64, keep: Keep) -> Result<Parts, FormatError> {
     let mut preamble = [0; PREAMBLE_BYTES];
     let is_dicom = length >= PREAMBLE_BYTES as u64 && {
@@ -201,11 +218,7 @@ fn read_parts(reader: &mut impl Read, length: u64, keep: Keep) -> Result<Parts, 
             attributes::AttributeError::Uid { error, .. } => FormatError::TransferSyntax(error),
             _ => FormatError::TransferSyntax(UidError::Empty),
         })?;
-    let encoding = match transfer_syntax.as_str() {
-        uids::IMPLICIT_VR_LITTLE_ENDIAN => Encoding::ImplicitLittle,
-        EXPLICIT_VR_BIG_ENDIAN => Encoding::ExplicitBig,
-        _ => Encoding::ExplicitLittle,
-    };
+    let encoding = encoding_of(&transfer_syntax);
     let rest = Cursor::new(meta.next).chain(reader);
     if transfer_syntax.as_str() == uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN {
         if keep == Keep::Facts {

@@ -64,6 +64,12 @@ impl Uid {
         Self(format!("2.25.{}", uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, &name).as_u128()))
     }
 
+    /// A UID under 2.25 that was never given before and never will be again (UUID version 4).
+    #[must_use]
+    pub fn random() -> Self {
+        Self(format!("2.25.{}", uuid::Uuid::new_v4().as_u128()))
+    }
+
     /// The UID as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

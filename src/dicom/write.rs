@@ -8,6 +8,8 @@ use dicom_core::header::Header;
 use dicom_core::value::{C, DataSetSequence};
 use dicom_core::{DataDictionary, DataElement, PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::{StandardDataDictionary, tags, uids};
+use dicom_encoding::encode::EncoderFor;
+use dicom_encoding::encode::implicit_le::ImplicitVRLittleEndianEncoder;
 use dicom_encoding::text::{SpecificCharacterSet, TextCodec};
 use dicom_object::mem::InMemElement;
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
@@ -273,6 +275,24 @@ pub fn part10(object: &InMemDicomObject, transfer_syntax: &str) -> Result<Vec<u8
         object.clone().with_exact_meta(meta).write_all(&mut file).map_err(|error| library(&error))?;
     }
     Ok(file)
+}
+
+/// A data set by itself, as in a message, in an uncompressed little endian transfer syntax.
+///
+/// # Errors
+/// When it holds text that its character set cannot encode, or the transfer syntax is another.
+pub fn data_set(object: &InMemDicomObject, transfer_syntax: &Uid) -> Result<Vec<u8>, WriteError> {
+    let library = |error: &dyn std::error::Error| WriteError::Library(error.to_string());
+    let mut bytes = Vec::new();
+    match transfer_syntax.as_str() {
+        uids::EXPLICIT_VR_LITTLE_ENDIAN => encode_data_set(object, &character_set(object), &mut bytes)?,
+        uids::IMPLICIT_VR_LITTLE_ENDIAN => {
+            let encoder = EncoderFor::new(ImplicitVRLittleEndianEncoder::default());
+            object.write_dataset(&mut bytes, encoder).map_err(|error| library(&error))?;
+        }
+        _ => return Err(WriteError::Library("a message in another transfer syntax".to_owned())),
+    }
+    Ok(bytes)
 }
 
 fn character_set(object: &InMemDicomObject) -> SpecificCharacterSet {

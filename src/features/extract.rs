@@ -87,7 +87,7 @@ fn measure(
         None => None,
     };
     match (family, levels) {
-        (Family::Morphology, _) => morphology::measure(roi, results),
+        (Family::Morphology, _) => morphology::measure(roi, settings.autocorrelation, results),
         (Family::Local, _) => local::measure(roi, results),
         (Family::Intensity, _) => intensity::measure(roi, results),
         (Family::Ivh, _) => ivh::measure(roi, settings, results),

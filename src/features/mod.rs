@@ -10,6 +10,7 @@
     reason = "counts and grid indices become numbers and back; all are bounded by the size of an image"
 )]
 
+pub mod cross;
 mod diagnostics;
 mod discretise;
 mod error;

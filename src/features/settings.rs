@@ -26,6 +26,8 @@ pub struct Settings {
     pub ivh: Discretise,
     /// Texture matrices.
     pub texture: Texture,
+    /// Whether morphology has Moran's I and Geary's C: exact, they cost more than all other features together.
+    pub autocorrelation: bool,
     /// Which families are computed.
     pub families: Vec<Family>,
 }
@@ -40,6 +42,7 @@ impl Default for Settings {
             bin_anchor: BinAnchor::default(),
             ivh: Discretise::None,
             texture: Texture::default(),
+            autocorrelation: true,
             families: Family::ALL.iter().copied().filter(|family| *family != Family::Cross).collect(),
         }
     }
@@ -296,7 +299,7 @@ impl Settings {
     }
 }
 
-fn check(setting: &'static str, holds: bool, expected: &'static str) -> Result<(), FeatureError> {
+pub(super) fn check(setting: &'static str, holds: bool, expected: &'static str) -> Result<(), FeatureError> {
     if holds { Ok(()) } else { Err(FeatureError::Setting { setting, expected }) }
 }
 

@@ -108,7 +108,7 @@ pub fn all() -> impl Iterator<Item = &'static Feature> {
     let ngtdm = super::texture::ngtdm::ROWS.iter().map(|row| &row.feature);
     let counted = super::texture::counted().map(|row| &row.feature);
     let intensities = intensity.chain(histogram).chain(ivh);
-    morphology.chain(local).chain(intensities).chain(glcm).chain(counted).chain(ngtdm)
+    morphology.chain(local).chain(intensities).chain(glcm).chain(counted).chain(ngtdm).chain(super::cross::features())
 }
 
 /// The feature of that tag (without aggregation suffix).

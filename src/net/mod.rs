@@ -1,11 +1,13 @@
 //! The network node: DICOM associations in and out (PS3.7, PS3.8).
 //!
 //! ```text
+//! tls, stream, users   who is at the other end, and in which clothes
 //! pdu       bytes <-> protocol data units, piece by piece
 //! wire      one connection: events in, PDUs out, deadlines
 //! command_set, dimse, status   messages as types
 //! receive/  associations that others open: verification, storage
 //! deliver/  associations that we open: verification, storage
+//! commitment/   our word for what we store, and that of others for what we sent
 //! ```
 //!
 //! What is received goes to the store as it comes and is answered when it is durable. No log line holds a UID or
@@ -13,6 +15,7 @@
 
 mod ae_title;
 pub mod command_set;
+pub mod commitment;
 pub mod deliver;
 pub mod dimse;
 pub mod pdu;
@@ -21,8 +24,13 @@ pub mod requestor;
 pub mod settings;
 pub mod sop_class;
 mod status;
+mod stream;
+mod tally;
+pub mod tls;
+pub mod users;
 mod wire;
 
 pub use ae_title::{AeTitle, AeTitleError};
 pub use settings::{NodeSettings, Peer};
 pub use status::{Status, StatusClass};
+pub use stream::Stream;

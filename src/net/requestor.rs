@@ -15,8 +15,10 @@ use super::command_set::COMMAND_SET_BYTES_MAX;
 use super::dimse::Message;
 use super::pdu::{AbortReason, Event, Fragment, Part, encode, fragment_bytes_max, p_data};
 use super::receive::negotiate::APPLICATION_CONTEXT;
+use super::sop_class::UNCOMPRESSED;
+use super::tls::TlsClient;
 use super::wire::{Deadline, Wire, WireError};
-use super::{AeTitle, AeTitleError};
+use super::{AeTitle, AeTitleError, Stream};
 use crate::dicom::uid::Uid;
 use crate::dicom::write::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
 use crate::error::{Duty, Fault, Retry};
@@ -39,6 +41,8 @@ pub struct Destination {
     pub calling_ae_title: AeTitle,
     /// How long everything may take.
     pub timeouts: Timeouts,
+    /// TLS: with it, nothing is sent in clear.
+    pub tls: Option<TlsClient>,
 }
 
 /// How long each step with another application entity may take.
@@ -71,6 +75,9 @@ pub enum AssociationError {
     /// No TCP connection.
     #[error("no connection to the peer: {0}")]
     Connect(#[source] std::io::Error),
+    /// The TLS handshake fails: a wrong, expired or missing certificate on either side, or no TLS at all.
+    #[error("no TLS with the peer: {0}")]
+    Tls(#[source] std::io::Error),
     /// No TCP connection in time.
     #[error("no connection to the peer within {} s", .0.as_secs())]
     ConnectTimedOut(Duration),
@@ -155,21 +162,29 @@ pub struct Requestor<S> {
     last_message_id: u16,
 }
 
-/// Connects and asks for an association.
+/// Connects and asks for an association, with further user information items.
 ///
 /// # Errors
 /// When there is no connection, or the peer rejects, aborts, breaks the protocol or is silent.
 pub async fn associate(
     destination: &Destination,
     proposals: &[Proposal],
-) -> Result<Requestor<TcpStream>, AssociationError> {
+    user_items: Vec<UserVariableItem>,
+) -> Result<Requestor<Stream>, AssociationError> {
     let within = destination.timeouts.connect;
     let stream = timeout(within, TcpStream::connect(&destination.address))
         .await
         .map_err(|_| AssociationError::ConnectTimedOut(within))?
         .map_err(AssociationError::Connect)?;
     stream.set_nodelay(true).map_err(AssociationError::Connect)?;
-    associate_over(stream, destination, proposals, Vec::new()).await
+    let stream = match &destination.tls {
+        None => Stream::Plain(stream),
+        Some(tls) => Deadline::after(destination.timeouts.association)
+            .bound(tls.connect(stream, &destination.address))
+            .await?
+            .map_err(AssociationError::Tls)?,
+    };
+    associate_over(stream, destination, proposals, user_items).await
 }
 
 /// Asks for an association over a connection that stands, with further user information items.
@@ -309,6 +324,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Requestor<S> {
         self.accepted.iter().find(fits).map(|context| context.id)
     }
 
+    /// How long each step may take.
+    #[must_use]
+    pub const fn timeouts(&self) -> Timeouts {
+        self.timeouts
+    }
+
     /// Everything that the peer accepted.
     #[must_use]
     pub fn accepted(&self) -> &[Accepted] {
@@ -370,7 +391,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Requestor<S> {
     /// # Errors
     /// When none comes in time, the connection ends, or the peer breaks the protocol.
     pub async fn receive(&mut self) -> Result<(u8, Message, Option<Vec<u8>>), AssociationError> {
-        let deadline = Deadline::after(self.timeouts.response);
+        self.receive_within(self.timeouts.response).await
+    }
+
+    /// The same with another patience.
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive).
+    pub async fn receive_within(
+        &mut self,
+        patience: Duration,
+    ) -> Result<(u8, Message, Option<Vec<u8>>), AssociationError> {
+        let deadline = Deadline::after(patience);
         let (context_id, command) = self.part(deadline, Part::Command, COMMAND_SET_BYTES_MAX, None).await?;
         let message =
             Message::decode(&command).map_err(|_| AssociationError::Protocol("its command set cannot be read"))?;
@@ -426,6 +458,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Requestor<S> {
     pub async fn abort(self) {
         self.wire.abort(AbortReason::User).await;
     }
+}
+
+/// A UID of the standard.
+pub(super) fn standard_uid(text: &str) -> Result<Uid, AssociationError> {
+    Uid::parse(text).map_err(|_| AssociationError::Protocol("a UID of the standard is malformed"))
+}
+
+/// The transfer syntaxes of what is not stored.
+pub(super) fn uncompressed() -> Result<Vec<Uid>, AssociationError> {
+    UNCOMPRESSED.iter().map(|uid| standard_uid(uid)).collect()
 }
 
 fn append(whole: &mut Vec<u8>, bytes: &Bytes, bytes_max: usize) -> Result<(), AssociationError> {

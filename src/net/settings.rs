@@ -6,9 +6,11 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::AeTitle;
+use super::tls::{TlsClient, TlsServer};
+use super::users::Users;
 
 /// The `[dicom]` part of the configuration, checked.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeSettings {
     /// Our AE title; associations to another are rejected.
     pub ae_title: AeTitle,
@@ -29,10 +31,18 @@ pub struct NodeSettings {
     pub max_operations: u16,
     /// Attribute keywords that the protocols match on besides the usual ones.
     pub match_keywords: Vec<String>,
+    /// Whether we give our word for what we store: N-ACTION of storage commitment.
+    pub storage_commitment: bool,
+    /// Whether others report to us what became of what we sent: N-EVENT-REPORT of storage commitment.
+    pub commitment_reports: bool,
+    /// TLS: with it, nothing is taken in clear.
+    pub tls: Option<TlsServer>,
+    /// Users and their passcodes: with them, an association has to name one, unless its peer need not.
+    pub users: Option<Users>,
 }
 
 /// Another application entity that may send to us.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
     /// Its AE title.
     pub ae_title: AeTitle,
@@ -44,6 +54,26 @@ pub struct Peer {
     pub max_associations: Option<usize>,
     /// Whether it may be asked for what is missing.
     pub retrieve: bool,
+    /// Whether it has to name a user where there is a list of users.
+    pub require_user: bool,
+    /// TLS to where it answers.
+    pub tls: Option<TlsClient>,
+}
+
+impl Peer {
+    /// A peer of this title with all defaults: it may send from anywhere.
+    #[must_use]
+    pub const fn new(ae_title: AeTitle) -> Self {
+        Self {
+            ae_title,
+            networks: Vec::new(),
+            address: None,
+            max_associations: None,
+            retrieve: false,
+            require_user: true,
+            tls: None,
+        }
+    }
 }
 
 impl NodeSettings {
@@ -65,6 +95,10 @@ impl NodeSettings {
             association_timeout: Duration::from_secs(10),
             max_operations: 8,
             match_keywords: Vec::new(),
+            storage_commitment: false,
+            commitment_reports: false,
+            tls: None,
+            users: None,
         }
     }
 
@@ -104,11 +138,8 @@ mod tests {
     fn settings() -> NodeSettings {
         let title = |text| AeTitle::parse(text).unwrap();
         let peer = |text, networks: &[&str]| Peer {
-            ae_title: title(text),
             networks: networks.iter().map(|network| network.parse().unwrap()).collect(),
-            address: None,
-            max_associations: None,
-            retrieve: false,
+            ..Peer::new(title(text))
         };
         NodeSettings {
             peers: vec![peer("PACS", &["10.1.0.0/16"]), peer("PACS", &["10.2.0.7/32"]), peer("CT1", &[])],

@@ -20,6 +20,8 @@ impl Status {
     pub const INVALID_ARGUMENT_VALUE: Self = Self(0x0115);
     /// The SOP class is not one that can be stored.
     pub const SOP_CLASS_NOT_SUPPORTED: Self = Self(0x0122);
+    /// No such SOP class.
+    pub const NO_SUCH_SOP_CLASS: Self = Self(0x0118);
     /// No such action type.
     pub const NO_SUCH_ACTION: Self = Self(0x0123);
     /// The peer may not do this.
@@ -28,6 +30,8 @@ impl Status {
     pub const DUPLICATE_INVOCATION: Self = Self(0x0210);
     /// An operation that this node does not offer.
     pub const UNRECOGNISED_OPERATION: Self = Self(0x0211);
+    /// Too much is waiting.
+    pub const RESOURCE_LIMITATION: Self = Self(0x0213);
     /// No room: less than the reserve is free, or the disk is full.
     pub const OUT_OF_RESOURCES: Self = Self(0xA700);
     /// The data set names another SOP class or instance than the command.

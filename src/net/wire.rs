@@ -131,4 +131,12 @@ impl Deadline {
     pub fn after(after: Duration) -> Self {
         Self { at: Instant::now() + after, after }
     }
+
+    /// The future's output, if it comes in time.
+    ///
+    /// # Errors
+    /// [`WireError::TimedOut`].
+    pub async fn bound<T>(self, future: impl Future<Output = T>) -> Result<T, WireError> {
+        timeout_at(self.at, future).await.map_err(|_| WireError::TimedOut(self.after))
+    }
 }

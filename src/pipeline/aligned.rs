@@ -9,13 +9,14 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use super::carry::{Placed, Scene, onto, reaches_beyond};
+use super::crossed;
 use super::lesions::Lesion;
 use super::measure::{self, Block, Scaled};
 use super::provenance::NUMERICS_VERSION;
 use super::remarks::Remarks;
 use super::timing::{Stage, Watch};
 use crate::align::{self, AlignError, Resolution, align, crop_grid, isotropic_grid, target_resolution};
-use crate::features::{Extraction, FeatureError, extract};
+use crate::features::{Extraction, Family, FeatureError, extract};
 use crate::finding::FindingKind;
 use crate::image::{Geometry, Mask, Psf};
 use crate::report::{MeasurementGroup, Space};
@@ -127,7 +128,11 @@ pub(super) fn measure(
         };
         aligned.par_iter().filter_map(measure).collect()
     });
-    measure::groups(blocks, "aligned", lesion, scene.roles, remarks)
+    let mut groups = measure::groups(blocks, "aligned", lesion, scene.roles, remarks);
+    if scene.protocol.features.families.contains(&Family::Cross) {
+        watch.time(Stage::Extract, || crossed::add(&mut groups, scene, lesion, &mask, &aligned, remarks));
+    }
+    groups
 }
 
 /// The lesion on the common grid: the leading drawing, on the part of the grid around it.

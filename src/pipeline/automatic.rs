@@ -41,7 +41,8 @@ pub(super) fn region(protocol: &Protocol, roles: &[Role<'_>], remarks: &mut Rema
         remarks.find(FindingKind::EmptyRoi, role.name(), detail);
         return None;
     }
-    let detail = format!("{rule}: {} voxels from {threshold:.4} up, connected to {peak:.4}", mask.count());
+    let unit = role.units.ucum();
+    let detail = format!("{rule}: {} voxels from {threshold:.4} {unit} up, connected to {peak:.4}", mask.count());
     if !remarks.find(FindingKind::AutomaticRoi, role.name(), detail) {
         return None;
     }

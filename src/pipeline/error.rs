@@ -12,9 +12,9 @@ pub enum PipelineError {
     #[error("the configuration has no protocol {0:?}")]
     Protocol(String),
     /// An instance of the case is not among the files.
-    #[error("the case names an instance of role or object {owner:?} that has no file (uid hash {uid})")]
+    #[error("the {owner} names an instance that has no file (hash of its UID {uid})")]
     FileMissing {
-        /// The role, or `annotation`.
+        /// Who names it: `case`, a role, or `annotation`.
         owner: String,
         /// [`crate::dicom::uid::Uid::short_hash`].
         uid: String,

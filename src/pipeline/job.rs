@@ -170,8 +170,9 @@ fn note_what_is_not_used(job: &Job<'_>, protocol: &Protocol, remarks: &mut Remar
         let n = job.spec.registrations.len();
         remarks.note(format!("{n} registration objects of the case were not used: they are not read"));
     }
-    if protocol.features.families.contains(&Family::Cross) && protocol.inputs.len() > 1 {
-        remarks.note("no cross-modality features: they are not computed");
+    let several = protocol.inputs.len() > 1 && protocol.features.families.contains(&Family::Cross);
+    if several && !protocol.features.space.contains(&Space::Aligned) {
+        remarks.note("no cross-modality features: the protocol measures nothing in aligned space");
     }
 }
 

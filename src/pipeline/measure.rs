@@ -112,7 +112,12 @@ pub(super) fn parameters(settings: &Settings, note: &str) -> Vec<String> {
 
 /// The values of an extraction in the words of the result.
 pub(super) fn values(extraction: &Extraction, image_unit: &str) -> Vec<Measured> {
-    let measured = |value: &crate::features::FeatureValue| Measured {
+    extraction.values.iter().map(|value| measured(value, image_unit)).collect()
+}
+
+/// One value in the words of the result.
+pub(super) fn measured(value: &crate::features::FeatureValue, image_unit: &str) -> Measured {
+    Measured {
         tag: value.tag.clone(),
         ibsi_id: value.feature.id.to_owned(),
         name: value.feature.name.to_owned(),
@@ -124,8 +129,7 @@ pub(super) fn values(extraction: &Extraction, image_unit: &str) -> Vec<Measured>
         unit: value.feature.unit.ucum(image_unit),
         misregistration_error: None,
         harmonised_value: None,
-    };
-    extraction.values.iter().map(measured).collect()
+    }
 }
 
 /// The block of one role, or why there is none.

@@ -15,6 +15,7 @@
 mod aligned;
 mod automatic;
 mod carry;
+mod crossed;
 mod error;
 mod harmonise;
 mod job;

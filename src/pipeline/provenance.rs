@@ -20,15 +20,8 @@ pub(super) fn settings_hash(settings: &serde_json::Value) -> String {
 
 /// SHA-256 (hex) over the sorted digests of every instance of the case.
 pub(super) fn inputs_digest(job: &Job<'_>) -> Result<String, PipelineError> {
-    let of_inputs =
-        job.spec.inputs.iter().flat_map(|input| input.instances.iter().map(|uid| (uid, input.role.as_str())));
-    let of_annotations = job.spec.annotations.iter().map(|annotation| (&annotation.instance, "annotation"));
-    let of_registrations = job.spec.registrations.iter().map(|uid| (uid, "registration"));
-    let mut digests: Vec<String> = of_inputs
-        .chain(of_annotations)
-        .chain(of_registrations)
-        .map(|(uid, owner)| job.file(uid, owner).map(|file| file.sha256.to_string()))
-        .collect::<Result<_, _>>()?;
+    let digest = |uid| job.file(uid, "case").map(|file| file.sha256.to_string());
+    let mut digests: Vec<String> = job.spec.instances().map(digest).collect::<Result<_, _>>()?;
     digests.sort_unstable();
     Ok(hex(digests.join("\n").as_bytes()))
 }

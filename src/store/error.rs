@@ -70,6 +70,12 @@ pub enum StoreError {
         /// What was asked for.
         what: &'static str,
     },
+    /// More of something than is kept waiting.
+    #[error("too many {what}")]
+    TooMany {
+        /// What waits.
+        what: &'static str,
+    },
     /// An object was handed over in parts out of order.
     #[error("the file meta information was written after the data set")]
     MetaAfterData,

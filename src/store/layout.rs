@@ -9,6 +9,7 @@
 //! cases/CASE.json
 //! results/CASE/REVISION/              documents, features.csv, report.json, manifest.json
 //! outbox/open/CASE.REVISION.json  outbox/done/
+//! commitments/open/TRANSACTION.json  commitments/done/
 //! index/                              the engine's own; may be deleted at any time while nobody runs
 //! ```
 //!
@@ -42,7 +43,7 @@ impl Layout {
         &self.root
     }
 
-    pub(super) fn directories(&self) -> [PathBuf; 8] {
+    pub(super) fn directories(&self) -> [PathBuf; 10] {
         [
             self.incoming(),
             self.instances(),
@@ -52,6 +53,8 @@ impl Layout {
             self.results(),
             self.outbox_open(),
             self.outbox_done(),
+            self.commitments_open(),
+            self.commitments_done(),
         ]
     }
 
@@ -93,6 +96,13 @@ impl Layout {
     }
     pub(super) fn outbox_done(&self) -> PathBuf {
         self.root.join("outbox/done")
+    }
+
+    pub(super) fn commitments_open(&self) -> PathBuf {
+        self.root.join("commitments/open")
+    }
+    pub(super) fn commitments_done(&self) -> PathBuf {
+        self.root.join("commitments/done")
     }
 
     /// The final place of an instance.

@@ -10,6 +10,7 @@
 //! a power cut under every durability.
 
 mod cases;
+mod commitments;
 mod compare;
 mod disk;
 mod error;
@@ -30,9 +31,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 pub use cases::{CaseRecord, CaseState};
+pub use commitments::{CommitFailure, Commitment, SopReference};
 pub use disk::{Durability, write_whole};
 pub use error::StoreError;
-pub use outbox::{DeliveryState, EntryId, OutboxEntry};
+pub use outbox::{CommitmentState, DeliveryState, EntryId, OutboxEntry};
 pub use receive::Incoming;
 pub use record::{Digest, Origin, Stored, StoredInstance};
 pub use recover::{OpenReport, Recovery, VerifyReport};
@@ -116,6 +118,7 @@ struct Inner {
     gate: RwLock<()>,
     results: Mutex<()>,
     outbox: Mutex<outbox::Open>,
+    commitments: Mutex<commitments::OpenCommitments>,
     /// Held as long as anything above may be written: the last field to go.
     _lock: DirectoryLock,
 }

@@ -3,7 +3,7 @@
 //! One small file per revision of a case holds an entry for each document and destination, and is replaced as a whole at
 //! each change, so that enqueueing is one step. A crash between a peer's success and [`Store::mark_sent`] makes the same
 //! bytes go out again under the same UID, which a storage SCP takes as the instance that it has: still one document.
-//! Deliveries that are sent in full move to another folder and out of memory.
+//! Deliveries that are sent in full, and committed to where that was asked for, move to another folder and out of memory.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -56,6 +56,48 @@ pub struct OutboxEntry {
     pub sent_at: Option<Timestamp>,
     /// Why the last attempt failed, without patient data; empty before the first.
     pub reason: String,
+    /// Where the destination is asked to commit to what it got: how far that is. Of an entry that is sent.
+    #[serde(default)]
+    pub commitment: Option<CommitmentState>,
+}
+
+/// How far a destination's commitment to a document is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommitmentState {
+    /// It is to be asked.
+    Wanted {
+        /// Not before this time.
+        ask_at: Timestamp,
+    },
+    /// It was asked and has not reported yet.
+    Asked {
+        /// Transaction UID of the question.
+        transaction: Uid,
+        /// When it is asked again.
+        ask_at: Timestamp,
+    },
+    /// It gave its word.
+    Committed {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+impl OutboxEntry {
+    /// Whether something is still to be done for it, by us or by the destination.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        match self.state {
+            DeliveryState::Pending => true,
+            DeliveryState::GivenUp => false,
+            DeliveryState::Sent => !matches!(self.commitment, None | Some(CommitmentState::Committed { .. })),
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.state == DeliveryState::Sent && !self.is_open()
+    }
 }
 
 /// Where a delivery stands.
@@ -121,6 +163,7 @@ impl Store {
                     enqueued_at: now,
                     sent_at: None,
                     reason: String::new(),
+                    commitment: None,
                 });
             }
             Ok(())
@@ -187,6 +230,84 @@ impl Store {
         })
     }
 
+    /// Notes, durably, that the destination has the document, and that it is to be asked to commit to it.
+    ///
+    /// # Errors
+    /// As [`mark_sent`](Self::mark_sent).
+    pub fn mark_sent_to_be_committed(&self, id: &EntryId, now: Timestamp) -> Result<(), StoreError> {
+        self.change_entry(id, |entry| {
+            entry.state = DeliveryState::Sent;
+            entry.sent_at = Some(now);
+            entry.reason.clear();
+            entry.commitment = Some(CommitmentState::Wanted { ask_at: now });
+        })
+    }
+
+    /// The entries of a destination that it is to be asked about now.
+    #[must_use]
+    pub fn to_be_committed(&self, destination: &str, now: Timestamp) -> Vec<OutboxEntry> {
+        self.open_entries(|entry| {
+            entry.id.destination == destination
+                && entry.state == DeliveryState::Sent
+                && match &entry.commitment {
+                    Some(CommitmentState::Wanted { ask_at } | CommitmentState::Asked { ask_at, .. }) => *ask_at <= now,
+                    _ => false,
+                }
+        })
+    }
+
+    /// Notes the question before it is asked: its answer may come at any time, over another association.
+    ///
+    /// # Errors
+    /// When there is no such entry or the file system refuses.
+    pub fn mark_asked(&self, id: &EntryId, transaction: &Uid, ask_at: Timestamp) -> Result<(), StoreError> {
+        let asked = CommitmentState::Asked { transaction: transaction.clone(), ask_at };
+        self.change_entry(id, |entry| entry.commitment = Some(asked))
+    }
+
+    /// Gives an entry up whose destination does not commit.
+    ///
+    /// # Errors
+    /// When there is no such entry or the file system refuses.
+    pub fn mark_not_committed(&self, id: &EntryId, reason: &str) -> Result<(), StoreError> {
+        self.change_entry(id, |entry| {
+            entry.state = DeliveryState::GivenUp;
+            entry.commitment = None;
+            reason.clone_into(&mut entry.reason);
+        })
+    }
+
+    /// Notes a destination's report on a question: what it keeps is done, what it does not have is sent again. How many
+    /// entries it was about.
+    ///
+    /// # Errors
+    /// When the file system refuses: the destination is then asked again.
+    pub fn commitment_reported(
+        &self,
+        transaction: &Uid,
+        committed: &[Uid],
+        failed: &[Uid],
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
+        let is_about = |entry: &OutboxEntry| matches!(&entry.commitment, Some(CommitmentState::Asked { transaction: asked, .. }) if asked == transaction);
+        let entries = self.open_entries(is_about);
+        for entry in &entries {
+            let uid = &entry.id.sop_instance;
+            self.change_entry(&entry.id, |entry| {
+                if committed.contains(uid) {
+                    entry.commitment = Some(CommitmentState::Committed { at: now });
+                } else if failed.contains(uid) {
+                    "the destination does not have it any more".clone_into(&mut entry.reason);
+                    entry.state = DeliveryState::Pending;
+                    entry.attempts = entry.attempts.saturating_add(1);
+                    entry.next_attempt_at = now;
+                    entry.commitment = None;
+                }
+            })?;
+        }
+        Ok(entries.len())
+    }
+
     /// Notes a failed attempt; without a next attempt the entry is given up.
     ///
     /// # Errors
@@ -217,7 +338,12 @@ impl Store {
         let mut n_entries = 0;
         for revision in revisions {
             self.change(case, revision, |delivery| {
-                for entry in delivery.entries.iter_mut().filter(|entry| entry.state != DeliveryState::Sent) {
+                for entry in delivery.entries.iter_mut().filter(|entry| !entry.is_done()) {
+                    if entry.state == DeliveryState::Sent {
+                        entry.commitment = Some(CommitmentState::Wanted { ask_at: now });
+                        n_entries += 1;
+                        continue;
+                    }
                     entry.state = DeliveryState::Pending;
                     entry.next_attempt_at = now;
                     entry.enqueued_at = now;
@@ -259,7 +385,7 @@ impl Store {
         let bytes = serde_json::to_vec(&delivery).map_err(StoreError::damaged(WHAT))?;
         self.inner.disk.write_whole(&path, &bytes)?;
         let key = (case.clone(), revision);
-        if delivery.entries.iter().all(|entry| entry.state == DeliveryState::Sent) {
+        if delivery.entries.iter().all(OutboxEntry::is_done) {
             let done = done_path(&self.inner.layout, case, revision)?;
             // Not synced: found open after a power cut, it is moved again.
             rename(&path, &done).map_err(StoreError::io("moving a delivery to the done ones"))?;
@@ -311,7 +437,7 @@ pub(super) fn reload(layout: &Layout) -> Result<Open, StoreError> {
         let bytes = fs::read(&path).map_err(StoreError::io("reading an outbox file"))?;
         let delivery: Delivery = serde_json::from_slice(&bytes).map_err(StoreError::damaged(WHAT))?;
         let Some(first) = delivery.entries.first() else { continue };
-        if delivery.entries.iter().all(|entry| entry.state == DeliveryState::Sent) {
+        if delivery.entries.iter().all(OutboxEntry::is_done) {
             rename(&path, &layout.outbox_done().join(entry.file_name()))
                 .map_err(StoreError::io("moving a delivery to the done ones"))?;
             moved = true;

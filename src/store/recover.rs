@@ -19,7 +19,7 @@ use super::error::StoreError;
 use super::layout::Layout;
 use super::receive::InFlight;
 use super::sled::Index;
-use super::{Inner, Store, StoreSettings, cases, outbox};
+use super::{Inner, Store, StoreSettings, cases, commitments, outbox};
 
 /// What the `layout` file says.
 const LAYOUT: &str = "radiomicsd storage 1\n";
@@ -106,6 +106,7 @@ pub(super) fn open(settings: &StoreSettings) -> Result<(Store, OpenReport), Stor
     let clean = take_clean_mark(&layout)?;
     let (index, mut recovery) = climb(&layout, clean.is_some())?;
     let outbox = outbox::reload(&layout)?;
+    let commitments = commitments::reload_open(&layout)?;
     let inner = Inner {
         settings: settings.clone(),
         layout,
@@ -120,6 +121,7 @@ pub(super) fn open(settings: &StoreSettings) -> Result<(Store, OpenReport), Stor
         gate: RwLock::new(()),
         results: Mutex::new(()),
         outbox: Mutex::new(outbox),
+        commitments: Mutex::new(commitments),
         _lock: directory_lock,
     };
     let stale_facts = inner.index()?.facts_version()?.as_deref() != Some(settings.facts_version.as_bytes());
@@ -138,6 +140,7 @@ pub(super) fn open(settings: &StoreSettings) -> Result<(Store, OpenReport), Stor
             inner.set_totals(compared.totals);
             let (_, unreadable) = cases::reload(&inner)?;
             compared.unreadable += unreadable;
+            commitments::mark_again(&inner)?;
             inner.index()?.set_facts_version(settings.facts_version.as_bytes())?;
             if recovery == Recovery::Clean {
                 recovery = Recovery::Compared;
@@ -185,6 +188,7 @@ impl Store {
         let compared = compare::compare(&self.inner, Checks { newer_than_second: None, read_facts_again: true })?;
         self.inner.set_totals(compared.totals);
         let (_, unreadable) = cases::reload(&self.inner)?;
+        commitments::mark_again(&self.inner)?;
         self.checkpoint()?;
         Ok(OpenReport {
             recovery: Recovery::Rebuilt,

@@ -10,8 +10,8 @@
 //! | parked or failed | `parked_retention` |
 //! | none | `parked_retention` |
 //!
-//! counted from the last change of the case and the last instance of the series, whichever is later. Results, case
-//! records and the outbox stay.
+//! counted from the last change of the case and the last instance of the series, whichever is later. A series with an
+//! instance that we committed to keep (PS3.4 annex J) never goes. Results, case records and the outbox stay.
 
 use std::collections::HashMap;
 use std::fs;
@@ -25,7 +25,7 @@ use super::Store;
 use super::cases::{CaseRecord, CaseState};
 use super::compare::for_each_file;
 use super::error::StoreError;
-use super::outbox::DeliveryState;
+use super::outbox::{DeliveryState, OutboxEntry};
 use super::record::StoredInstance;
 use crate::clock::Timestamp;
 use crate::dicom::uid::Uid;
@@ -99,6 +99,12 @@ impl Store {
         instances: &[StoredInstance],
     ) -> Result<bool, StoreError> {
         let Some(newest) = instances.iter().map(|instance| instance.received_at).max() else { return Ok(false) };
+        let index = self.index()?;
+        for instance in instances {
+            if index.is_committed(&instance.facts.sop_instance)? {
+                return Ok(false);
+            }
+        }
         if cases.is_empty() {
             return Ok(is_older(now, newest, parked_retention));
         }
@@ -121,7 +127,7 @@ impl Store {
         }
         let deliveries = self.deliveries(&case.id, case.revision)?;
         let any = |state| deliveries.iter().any(|entry| entry.state == state);
-        Ok(if any(DeliveryState::Pending) {
+        Ok(if deliveries.iter().any(OutboxEntry::is_open) {
             Keep::ForEver
         } else if any(DeliveryState::GivenUp) {
             Keep::For(parked)

@@ -39,6 +39,8 @@ pub(super) struct Index {
     cases: Tree,
     /// Case id -> its specification.
     specs: Tree,
+    /// SOP Instance UIDs of what we committed to keep -> nothing.
+    committed: Tree,
     db: Db,
     directory: PathBuf,
 }
@@ -60,11 +62,12 @@ impl Index {
                 order: db.open_tree("order")?,
                 cases: db.open_tree("cases")?,
                 specs: db.open_tree("specs")?,
+                committed: db.open_tree("committed")?,
                 db,
                 directory: directory.to_owned(),
             };
             // A first read reaches the pages that a torn file lacks.
-            for tree in [&index.instances, &index.series, &index.order, &index.cases, &index.specs] {
+            for tree in [&index.instances, &index.series, &index.order, &index.cases, &index.specs, &index.committed] {
                 tree.first()?;
                 tree.last()?;
             }
@@ -252,6 +255,21 @@ impl Index {
             visit(&record)?;
         }
         Ok(())
+    }
+
+    /// Notes that we committed to keep an instance.
+    pub(super) fn put_committed(&self, uid: &Uid) -> Result<(), StoreError> {
+        self.committed.insert(uid.as_str(), &[]).map(drop).map_err(engine("writing"))
+    }
+
+    /// Whether we committed to keep an instance.
+    pub(super) fn is_committed(&self, uid: &Uid) -> Result<bool, StoreError> {
+        self.committed.contains_key(uid.as_str()).map_err(engine("reading"))
+    }
+
+    /// Forgets what we committed to: it is about to be read from its files.
+    pub(super) fn clear_committed(&self) -> Result<(), StoreError> {
+        self.committed.clear().map_err(engine("clearing"))
     }
 
     /// Forgets all cases: they are about to be read from their files.

@@ -121,3 +121,25 @@ fn verify_tells_altered_files_and_reindex_finds_every_instance() {
     assert_eq!(bad.status.code(), Some(1));
     assert!(said(&bad).contains("1 altered"), "{}", said(&bad));
 }
+
+#[test]
+fn features_of_one_image_and_one_region_are_a_table_by_the_settings_of_a_file() {
+    let patient = Patient::tiny();
+    let folder = tempfile::tempdir().unwrap();
+    let (settings, out) = (folder.path().join("s.toml"), folder.path().join("f.csv"));
+    std::fs::write(&settings, "preset = \"ibsi-c\"\nfamilies = [\"intensity\", \"glcm\"]\n").unwrap();
+    let mut command = Command::new(PROGRAM);
+    command.args(["features", "--roi-name", "GTV_CT"]);
+    command.arg("--image").arg(patient.path().join("CT")).arg("--roi").arg(&patient.series("RTSTRUCT1")[0]);
+    command.arg("--settings").arg(&settings).arg("--out").arg(&out);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    let table = std::fs::read_to_string(out).unwrap();
+    assert!(table.contains("stat_mean") && table.contains("cm_joint_max_3D_avg") && !table.contains("morph_"));
+    std::fs::write(&settings, "preset = \"ibsi-z\"\n").unwrap();
+    let mut wrong = Command::new(PROGRAM);
+    wrong.arg("features").arg("--image").arg(patient.path().join("CT")).arg("--roi").arg(patient.path());
+    let output = wrong.arg("--settings").arg(&settings).output().unwrap();
+    assert_eq!(output.status.code(), Some(64));
+    assert!(said(&output).contains("ibsi-z"));
+}

@@ -60,6 +60,7 @@ fn send_all(port: u16, items: Vec<Item>, acknowledged: &mpsc::Sender<Uid>) {
         address: format!("127.0.0.1:{port}"),
         calling_ae_title: AeTitle::parse("SCANNER").unwrap(),
         timeouts: Timeouts { connect: second, association: second, response: second, write: second },
+        tls: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

@@ -117,13 +117,7 @@ async fn every_transfer_syntax_is_stored_as_it_is_sent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_is_rejected_and_told_so() {
     let Some(mut echoscu) = dcmtk("echoscu") else { return };
-    let peer = Peer {
-        ae_title: title("PACS"),
-        networks: vec!["10.0.0.0/8".parse().unwrap()],
-        address: None,
-        max_associations: None,
-        retrieve: false,
-    };
+    let peer = Peer { networks: vec!["10.0.0.0/8".parse().unwrap()], ..Peer::new(title("PACS")) };
     let settings = NodeSettings { accept_unknown_peers: false, peers: vec![peer], ..open_settings() };
     let server = Server::start(settings).await;
     echoscu.args(["-aet", "PACS", "-aec", "TEST", "127.0.0.1", &server.port()]);

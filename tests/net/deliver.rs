@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dicom_dictionary_std::uids;
+use radiomicsd::audit::Audit;
 use radiomicsd::case::CaseId;
 use radiomicsd::clock;
 use radiomicsd::dicom::uid::Uid;
@@ -25,17 +26,18 @@ use crate::support::{
     Server, data_set_of, data_set_offset, dcmtk, open_settings, slice, slice_uid, store_in, title, until,
 };
 
-fn destination(port: u16) -> Destination {
+pub fn destination(port: u16) -> Destination {
     let wait = Duration::from_secs(2);
     Destination {
         ae_title: title("TEST"),
         address: format!("127.0.0.1:{port}"),
         calling_ae_title: title("RADIOMICSD"),
         timeouts: Timeouts { connect: wait, association: wait, response: wait, write: wait },
+        tls: None,
     }
 }
 
-fn uid(text: &str) -> Uid {
+pub fn uid(text: &str) -> Uid {
     Uid::parse(text).unwrap()
 }
 
@@ -214,7 +216,7 @@ async fn a_slow_answer_runs_into_the_time_out() {
     assert!(begun.elapsed() < Duration::from_secs(10));
 }
 
-fn save(store: &Store, case: &CaseId, numbers: std::ops::Range<u16>) -> Vec<Uid> {
+pub fn save(store: &Store, case: &CaseId, numbers: std::ops::Range<u16>) -> Vec<Uid> {
     let document = |number| Document {
         kind: DocumentKind::Sr,
         name: format!("d{number}"),
@@ -240,7 +242,7 @@ async fn the_outbox_waits_for_a_peer_that_is_down_and_survives_a_restart() {
         max: Duration::from_millis(50),
         give_up_after: Duration::from_secs(60),
     };
-    let outlet = Outlet { destination: destination(port), backoff };
+    let outlet = Outlet { destination: destination(port), backoff, storage_commitment: false };
     let attempts = |store: &Store| store.outbox().iter().map(|entry| entry.attempts).max().unwrap_or(0);
     {
         let store = store_in(directory.path(), 0);
@@ -248,8 +250,15 @@ async fn the_outbox_waits_for_a_peer_that_is_down_and_survives_a_restart() {
         store.enqueue(&case, 1, "TEST", &documents, clock::now()).unwrap();
         let stop = CancellationToken::new();
         let changed = Arc::new(Notify::new());
-        let task =
-            tokio::spawn(run(store.clone(), vec![outlet.clone()], clock::now, changed, Arc::default(), stop.clone()));
+        let task = tokio::spawn(run(
+            store.clone(),
+            vec![outlet.clone()],
+            clock::now,
+            changed,
+            Arc::default(),
+            Audit::none(),
+            stop.clone(),
+        ));
         until(|| 2 <= attempts(&store)).await;
         assert!(store.outbox().iter().all(|entry| entry.state == DeliveryState::Pending && !entry.reason.is_empty()));
         stop.cancel();
@@ -259,8 +268,15 @@ async fn the_outbox_waits_for_a_peer_that_is_down_and_survives_a_restart() {
     let store = store_in(directory.path(), 0);
     let stop = CancellationToken::new();
     let changed = Arc::new(Notify::new());
-    let task =
-        tokio::spawn(run(store.clone(), vec![outlet], clock::now, Arc::clone(&changed), Arc::default(), stop.clone()));
+    let task = tokio::spawn(run(
+        store.clone(),
+        vec![outlet],
+        clock::now,
+        Arc::clone(&changed),
+        Arc::default(),
+        Audit::none(),
+        stop.clone(),
+    ));
     until(|| store.outbox().is_empty()).await;
     for number in 0..3 {
         assert_eq!(receiver.data_set(&slice_uid(number)), Some(data_set_of(&slice(number, 64))));
@@ -294,9 +310,17 @@ async fn what_a_peer_refuses_for_good_is_given_up_and_stays_visible() {
     store.enqueue(&case, 1, "TEST", &documents, clock::now()).unwrap();
     let backoff =
         Backoff { first: Duration::from_secs(5), max: Duration::from_secs(5), give_up_after: Duration::from_secs(60) };
-    let outlet = Outlet { destination: outlet_destination, backoff };
+    let outlet = Outlet { destination: outlet_destination, backoff, storage_commitment: false };
     let stop = CancellationToken::new();
-    let task = tokio::spawn(run(store.clone(), vec![outlet], clock::now, Arc::default(), Arc::default(), stop.clone()));
+    let task = tokio::spawn(run(
+        store.clone(),
+        vec![outlet],
+        clock::now,
+        Arc::default(),
+        Arc::default(),
+        Audit::none(),
+        stop.clone(),
+    ));
     until(|| store.outbox().iter().all(|entry| entry.state == DeliveryState::GivenUp)).await;
     let entry = store.outbox().pop().unwrap();
     assert_eq!(Some(entry.id.sop_instance), documents.pop());

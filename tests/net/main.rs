@@ -1,9 +1,12 @@
 //! The network node against real peers and against bytes that no peer should send.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)] // Tests fail by panicking.
 
+mod commitment;
 mod dcmtk;
 mod deliver;
 mod peer;
 mod python;
 mod raw;
 mod support;
+mod tls;
+mod users;

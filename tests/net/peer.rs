@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use dicom_ul::pdu::{AssociationRQ, Pdu, PresentationContextProposed, UserVariableItem};
-use radiomicsd::net::Status;
 use radiomicsd::net::dimse::{Command, Message, Response, StoreRq};
 use radiomicsd::net::pdu::{Event, Part, PduReader, encode, p_data};
+use radiomicsd::net::{Status, Stream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -16,7 +16,7 @@ pub const EXPLICIT: &str = "1.2.840.10008.1.2.1";
 pub const IMPLICIT: &str = "1.2.840.10008.1.2";
 
 pub struct Peer {
-    pub stream: TcpStream,
+    pub stream: Stream,
     reader: PduReader,
     command: Vec<u8>,
 }
@@ -44,20 +44,34 @@ impl Peer {
     pub async fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
+        Self::over(Stream::Plain(stream))
+    }
+
+    pub fn over(stream: Stream) -> Self {
         Self { stream, reader: PduReader::new(1 << 24), command: Vec::new() }
     }
 
     /// With an association that the node accepted.
     pub async fn associated(address: SocketAddr) -> Self {
         let mut peer = Self::connect(address).await;
-        peer.send(&encode(&Pdu::AssociationRQ(request("PEER", "TEST"))).unwrap()).await;
-        let event = peer.event().await;
-        assert!(matches!(event, Some(Event::AssociateAc(_))), "{event:?}");
+        peer.associate().await;
         peer
+    }
+
+    pub async fn associate(&mut self) {
+        let event = self.ask(request("PEER", "TEST")).await;
+        assert!(matches!(event, Some(Event::AssociateAc(_))), "{event:?}");
+    }
+
+    /// What the node says to this request.
+    pub async fn ask(&mut self, rq: AssociationRQ) -> Option<Event> {
+        self.send(&encode(&Pdu::AssociationRQ(rq)).unwrap()).await;
+        self.event().await
     }
 
     pub async fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.unwrap();
+        self.stream.flush().await.unwrap();
     }
 
     /// The next event; nothing when the node closed.
@@ -85,6 +99,22 @@ impl Peer {
                 let message = Message::decode(&std::mem::take(&mut self.command)).unwrap();
                 assert!(!message.has_data_set);
                 return (fragment.context_id, message.command);
+            }
+        }
+    }
+
+    /// The next message with its data set.
+    pub async fn message_with_data_set(&mut self) -> (u8, Command, Vec<u8>) {
+        let (mut command, mut data_set) = (Vec::new(), Vec::new());
+        loop {
+            let event = self.event().await;
+            let Some(Event::Fragment(fragment)) = event else { panic!("no message but {event:?}") };
+            match fragment.part {
+                Part::Command => command.extend_from_slice(&fragment.bytes),
+                Part::DataSet => data_set.extend_from_slice(&fragment.bytes),
+            }
+            if fragment.is_last && fragment.part == Part::DataSet {
+                return (fragment.context_id, Message::decode(&command).unwrap().command, data_set);
             }
         }
     }

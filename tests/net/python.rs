@@ -1,8 +1,12 @@
 //! pynetdicom as the other side.
 
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
-use crate::support::{Server, open_settings, run, said, write_slices};
+use radiomicsd::net::{NodeSettings, Peer};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Server, open_settings, run, said, title, until, write_slices};
 
 /// Python with pynetdicom, where installed.
 fn pynetdicom(script: &str) -> Option<Command> {
@@ -56,4 +60,67 @@ async fn pynetdicom_sends_over_128_contexts_and_hears_of_conflicts() {
     assert!(output.status.success() && said(&output).contains("done"), "{}", said(&output));
     let counts = server.node.counts();
     assert_eq!((counts.stored, counts.conflicts), (5, 5));
+}
+
+const COMMIT: &str = r#"
+import sys, threading
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pynetdicom import AE, evt, build_role
+from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+port, files = int(sys.argv[1]), sys.argv[2:]
+reported, reports = threading.Event(), []
+def on_report(event):
+    reports.append((event.event_type, event.event_information))
+    reported.set()
+    return 0x0000, None
+listener = AE(ae_title="PYNET")
+listener.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
+server = listener.start_server(("127.0.0.1", int(sys.argv[2])), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, on_report)])
+files = files[1:]
+ae = AE(ae_title="PYNET")
+ae.add_requested_context("1.2.840.10008.5.1.4.1.1.2")
+ae.add_requested_context(StorageCommitmentPushModel)
+assoc = ae.associate("127.0.0.1", port, ae_title="TEST")
+assert assoc.is_established
+request = Dataset()
+request.TransactionUID = "1.2.3.4.5"
+request.ReferencedSOPSequence = []
+for file in files:
+    ds = dcmread(file)
+    assert assoc.send_c_store(ds).Status == 0
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = ds.SOPClassUID, ds.SOPInstanceUID
+    request.ReferencedSOPSequence.append(item)
+status, _ = assoc.send_n_action(request, 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance)
+assert status.Status == 0, status
+assoc.release()
+assert reported.wait(20)
+event_type, info = reports[0]
+assert event_type == 1 and info.TransactionUID == "1.2.3.4.5", info
+assert len(info.ReferencedSOPSequence) == len(files)
+server.shutdown()
+print("done")
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pynetdicom_hears_over_a_new_association_what_we_committed_to() {
+    let Some(mut python) = pynetdicom(COMMIT) else { return };
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let peer = Peer { address: Some(port.to_string()), ..Peer::new(title("PYNET")) };
+    let settings = NodeSettings { storage_commitment: true, peers: vec![peer], ..open_settings() };
+    let server = Server::start(settings).await;
+    let stop = CancellationToken::new();
+    let reporting = tokio::spawn({
+        let (node, stop) = (Arc::clone(&server.node), stop.clone());
+        async move { node.report_commitments(stop).await }
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let files = write_slices(directory.path(), 0..5, 64);
+    python.arg(server.port()).arg(port.port().to_string()).args(&files);
+    let output = run(python).await;
+    assert!(output.status.success() && said(&output).contains("done"), "{}", said(&output));
+    until(|| server.store.open_commitments_of("PYNET").is_empty()).await;
+    stop.cancel();
+    reporting.await.unwrap();
 }

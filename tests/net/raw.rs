@@ -304,13 +304,7 @@ async fn fragments_of_two_messages_may_not_alternate() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_wrong_titles_are_rejected_for_good_and_a_full_node_only_for_now() {
-    let peer = radiomicsd::net::Peer {
-        ae_title: title("PEER"),
-        networks: vec![],
-        address: None,
-        max_associations: Some(1),
-        retrieve: false,
-    };
+    let peer = radiomicsd::net::Peer { max_associations: Some(1), ..radiomicsd::net::Peer::new(title("PEER")) };
     let settings = NodeSettings { peers: vec![peer], accept_unknown_peers: false, ..open_settings() };
     let server = Server::start(settings).await;
     let rejected = async |calling: &str, called: &str| {

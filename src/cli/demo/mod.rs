@@ -184,6 +184,7 @@ impl Daemon {
             address: format!("127.0.0.1:{port}"),
             calling_ae_title: title(SCANNER)?,
             timeouts: Timeouts::default(),
+            tls: None,
         };
         Ok(Self { destination, shutdown, running })
     }

@@ -40,7 +40,7 @@ pub(super) struct Shape {
     /// Mean intensity.
     mean: f64,
     centre_shift_mm: f64,
-    autocorrelation: Autocorrelation,
+    autocorrelation: Option<Autocorrelation>,
 }
 
 /// What is measured on the convex hull.
@@ -52,15 +52,16 @@ struct HullMeasures {
     ellipsoid_mm: Option<Vec3>,
 }
 
-/// The family's features of a region.
-pub(super) fn measure(roi: &Roi, results: &mut Results) {
-    if let Some(shape) = Shape::of(roi) {
-        results.add_plain(&ROWS, &shape);
+/// The family's features of a region; those of its autocorrelation where they are asked for: they cost more than all others.
+pub(super) fn measure(roi: &Roi, autocorrelation: bool, results: &mut Results) {
+    let rows: &'static [Row<Shape>] = if autocorrelation { &ROWS } else { &ROWS[..ROWS.len() - AUTOCORRELATION_ROWS] };
+    if let Some(shape) = Shape::of(roi, autocorrelation) {
+        results.add_plain(rows, &shape);
     }
 }
 
 impl Shape {
-    fn of(roi: &Roi) -> Option<Self> {
+    fn of(roi: &Roi, autocorrelation: bool) -> Option<Self> {
         let geometry = &roi.image.geometry;
         let spacing = geometry.spacing_mm;
         let packed = PackedMask::new(&roi.morphological);
@@ -76,7 +77,7 @@ impl Shape {
             hull: Hull::around(&packed, spacing).map(|hull| HullMeasures::of(&hull)),
             mean: sum / roi.values.len() as f64,
             centre_shift_mm: norm(sub(moments.centre_mm, centre)),
-            autocorrelation: Autocorrelation::of(roi),
+            autocorrelation: autocorrelation.then(|| Autocorrelation::of(roi)),
         })
     }
 
@@ -205,9 +206,20 @@ pub(super) static ROWS: [Row<Shape>; 29] = [
     })
     .undefined_when(NO_HULL),
     row("99N0", "morph_integ_int", "Integrated intensity", Unit::SameTimesMm3, |s| s.mean * s.mesh.volume_mm3),
-    row("N365", "morph_moran_i", "Moran’s I index", Unit::One, |s| s.autocorrelation.moran).undefined_when(EQUAL),
-    row("NPT7", "morph_geary_c", "Geary’s C measure", Unit::One, |s| s.autocorrelation.geary).undefined_when(EQUAL),
+    row("N365", "morph_moran_i", "Moran’s I index", Unit::One, moran).undefined_when(EQUAL),
+    row("NPT7", "morph_geary_c", "Geary’s C measure", Unit::One, geary).undefined_when(EQUAL),
 ];
+
+/// The last rows, which are computed from the autocorrelation.
+const AUTOCORRELATION_ROWS: usize = 2;
+
+fn moran(shape: &Shape) -> f64 {
+    shape.autocorrelation.as_ref().map_or(f64::NAN, |found| found.moran)
+}
+
+fn geary(shape: &Shape) -> f64 {
+    shape.autocorrelation.as_ref().map_or(f64::NAN, |found| found.geary)
+}
 
 #[cfg(test)]
 mod tests;

@@ -19,9 +19,9 @@ use self::part10::skip_meta;
 use super::dimse::{Command, Message, Response, StoreRq};
 use super::pdu::{Part, data_header};
 pub use super::requestor::{AssociationError, Destination, Timeouts};
-use super::requestor::{CONTEXTS_MAX, Proposal, Requestor, associate};
-use super::sop_class::{UNCOMPRESSED, VERIFICATION};
-use super::{Status, StatusClass};
+use super::requestor::{CONTEXTS_MAX, Proposal, Requestor, associate, standard_uid, uncompressed};
+use super::sop_class::VERIFICATION;
+use super::{Status, StatusClass, Stream};
 use crate::dicom::uid::Uid;
 use crate::error::Retry;
 
@@ -115,9 +115,8 @@ pub async fn send(destination: &Destination, items: &[Item]) -> Result<Vec<ItemO
 /// # Errors
 /// When there is no association, or the answer is not success.
 pub async fn echo(destination: &Destination) -> Result<(), AssociationError> {
-    let abstract_syntax = known_uid(VERIFICATION)?;
-    let transfer_syntaxes = UNCOMPRESSED.iter().map(|uid| known_uid(uid)).collect::<Result<_, _>>()?;
-    let mut requestor = associate(destination, &[Proposal { abstract_syntax, transfer_syntaxes }]).await?;
+    let proposal = Proposal { abstract_syntax: standard_uid(VERIFICATION)?, transfer_syntaxes: uncompressed()? };
+    let mut requestor = associate(destination, &[proposal], Vec::new()).await?;
     let context_id = requestor.accepted().first().map_or(1, |context| context.id);
     let message_id = requestor.next_message_id();
     let rq = Command::EchoRq { message_id, sop_class: Some(VERIFICATION.to_owned()) }.alone();
@@ -144,10 +143,6 @@ pub async fn echo(destination: &Destination) -> Result<(), AssociationError> {
     }
 }
 
-fn known_uid(text: &str) -> Result<Uid, AssociationError> {
-    Uid::parse(text).map_err(|_| AssociationError::Protocol("a UID of the standard is malformed"))
-}
-
 /// Which of these storage classes the destination takes in one of these transfer syntaxes; asked by an association that
 /// sends nothing.
 ///
@@ -162,7 +157,7 @@ pub async fn accepts(
         .iter()
         .map(|uid| Proposal { abstract_syntax: uid.clone(), transfer_syntaxes: transfer_syntaxes.to_vec() })
         .collect();
-    match associate(destination, &proposals).await {
+    match associate(destination, &proposals, Vec::new()).await {
         Ok(requestor) => {
             let accepted = requestor.accepted().iter().map(|context| context.abstract_syntax.clone()).collect();
             requestor.release().await;
@@ -194,7 +189,7 @@ pub struct Session<S> {
     open: Result<Requestor<S>, String>,
 }
 
-impl Session<tokio::net::TcpStream> {
+impl Session<Stream> {
     /// Opens an association for these SOP classes and transfer syntaxes, one presentation context for each pair, so that
     /// every object finds its own encoding accepted or knows that it is not.
     ///
@@ -212,7 +207,7 @@ impl Session<tokio::net::TcpStream> {
                 proposals.push(proposal);
             }
         }
-        Ok(Self { open: Ok(associate(destination, &proposals).await?) })
+        Ok(Self { open: Ok(associate(destination, &proposals, Vec::new()).await?) })
     }
 }
 

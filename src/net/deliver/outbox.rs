@@ -6,16 +6,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::{Backoff, Delivered, Destination, Item, ItemFailure, Session, Source};
+use crate::audit::{Audit, Party};
 use crate::clock::Timestamp;
+use crate::dicom::facts;
 use crate::error::{Duty, Retry};
 use crate::metrics::{DeliveryOutcome, Metrics};
+use crate::net::Stream;
+use crate::net::commitment::ask_due;
+use crate::net::tally::{Tally, Told};
 use crate::store::{EntryId, OutboxEntry, Store, StoreError};
 
 /// Documents of one association.
@@ -30,6 +34,8 @@ pub struct Outlet {
     pub destination: Destination,
     /// When a failed delivery is tried again.
     pub backoff: Backoff,
+    /// Whether it is asked to commit to what it got.
+    pub storage_commitment: bool,
 }
 
 /// Delivers what is due until `shutdown`. `changed` is notified (`notify_waiters`) when something was handed over.
@@ -42,15 +48,20 @@ pub async fn run(
     clock: fn() -> Timestamp,
     changed: Arc<Notify>,
     metrics: Arc<Metrics>,
+    audit: Audit,
     shutdown: CancellationToken,
 ) {
     let mut tasks = JoinSet::new();
     for outlet in outlets {
         let (store, changed, metrics) = (store.clone(), Arc::clone(&changed), Arc::clone(&metrics));
+        let audit = audit.clone();
         tasks.spawn(shutdown.clone().run_until_cancelled_owned(async move {
             loop {
                 let woken = changed.notified();
-                deliver_due(&store, &outlet, clock, &metrics).await;
+                deliver_due(&Way { store: &store, outlet: &outlet, clock, metrics: &metrics, audit: &audit }).await;
+                if outlet.storage_commitment {
+                    ask_due(&store, &outlet, clock).await;
+                }
                 let pause = pause(&store, clock()).min(LOOK_EVERY);
                 let _ = tokio::time::timeout(pause, woken).await;
             }
@@ -66,51 +77,67 @@ fn pause(store: &Store, now: Timestamp) -> Duration {
     Duration::try_from(due_at.duration_since(now)).unwrap_or(SHORTEST).max(SHORTEST)
 }
 
+/// What every step of one destination's deliveries needs.
+struct Way<'a> {
+    store: &'a Store,
+    outlet: &'a Outlet,
+    clock: fn() -> Timestamp,
+    metrics: &'a Metrics,
+    audit: &'a Audit,
+}
+
 /// Tries everything that is due for one destination once, in batches.
-async fn deliver_due(store: &Store, outlet: &Outlet, clock: fn() -> Timestamp, metrics: &Metrics) {
-    let title = outlet.destination.ae_title.as_str();
-    let due = store.due(clock());
+async fn deliver_due(way: &Way<'_>) {
+    let title = way.outlet.destination.ae_title.as_str();
+    let due = way.store.due((way.clock)());
     let mine: Vec<OutboxEntry> = due.into_iter().filter(|entry| entry.id.destination == title).collect();
     for batch in mine.chunks(BATCH) {
         let kinds = batch.iter().map(|entry| (&entry.sop_class, &entry.transfer_syntax));
-        match Session::open(&outlet.destination, kinds).await {
-            Ok(session) => deliver_batch(store, outlet, clock, metrics, session, batch).await,
+        match Session::open(&way.outlet.destination, kinds).await {
+            Ok(session) => deliver_batch(way, session, batch).await,
             Err(failure) => {
                 let reason = failure.to_string();
                 warn!(destination = title, n_documents = batch.len(), reason, "no association for delivery");
                 let failure = ItemFailure { reason, status: None, retry: failure.retry() };
                 for entry in batch {
-                    note(store, outlet, clock, metrics, entry, Err(failure.clone())).await;
+                    note(way, entry, Err(failure.clone())).await;
                 }
             }
         }
     }
 }
 
-async fn deliver_batch(
-    store: &Store,
-    outlet: &Outlet,
-    clock: fn() -> Timestamp,
-    metrics: &Metrics,
-    mut session: Session<TcpStream>,
-    batch: &[OutboxEntry],
-) {
+async fn deliver_batch(way: &Way<'_>, mut session: Session<Stream>, batch: &[OutboxEntry]) {
+    let (mut sent, mut failed) = (Tally::default(), Tally::default());
+    let to = Party::of_destination(way.outlet.destination.ae_title.as_str(), &way.outlet.destination.address);
     for entry in batch {
-        let result = match document(store, &entry.id).await {
+        let (result, facts) = match document(way.store, &entry.id).await {
             Ok(bytes) => {
+                // For the audit: whose it is, and of which study.
+                let facts = facts::from_bytes(&bytes, &[]).ok();
+                if let Some(facts) = &facts {
+                    Tally::of(facts).tell(way.audit, &to, (way.clock)(), Told::Begin);
+                }
                 let item = Item {
                     sop_class: entry.sop_class.clone(),
                     sop_instance: entry.id.sop_instance.clone(),
                     transfer_syntax: entry.transfer_syntax.clone(),
                     source: Source::Bytes(bytes),
                 };
-                session.store(&item).await
+                (session.store(&item).await, facts)
             }
-            Err(failure) => Err(ItemFailure { reason: failure.to_string(), status: None, retry: failure.retry() }),
+            Err(failure) => {
+                (Err(ItemFailure { reason: failure.to_string(), status: None, retry: failure.retry() }), None)
+            }
         };
-        note(store, outlet, clock, metrics, entry, result).await;
+        if let Some(facts) = &facts {
+            if result.is_ok() { sent.add(facts) } else { failed.add(facts) }
+        }
+        note(way, entry, result).await;
     }
     session.close().await;
+    sent.tell(way.audit, &to, (way.clock)(), Told::Sent);
+    failed.tell(way.audit, &to, (way.clock)(), Told::NotSent);
 }
 
 /// The document's bytes, checked against what was saved.
@@ -121,15 +148,9 @@ async fn document(store: &Store, id: &EntryId) -> Result<Vec<u8>, StoreError> {
 }
 
 /// Writes down what became of an entry.
-async fn note(
-    store: &Store,
-    outlet: &Outlet,
-    clock: fn() -> Timestamp,
-    metrics: &Metrics,
-    entry: &OutboxEntry,
-    result: Result<Delivered, ItemFailure>,
-) {
-    let now = clock();
+async fn note(way: &Way<'_>, entry: &OutboxEntry, result: Result<Delivered, ItemFailure>) {
+    let Way { store, outlet, metrics, .. } = *way;
+    let now = (way.clock)();
     let destination = outlet.destination.ae_title.clone();
     let instance = entry.id.sop_instance.short_hash();
     match &result {
@@ -149,8 +170,9 @@ async fn note(
         (Err(_), Some(_)) => DeliveryOutcome::Failed,
         (Err(_), None) => DeliveryOutcome::GivenUp,
     });
-    let (store, id) = (store.clone(), entry.id.clone());
+    let (store, id, wants_commitment) = (store.clone(), entry.id.clone(), outlet.storage_commitment);
     let written = tokio::task::spawn_blocking(move || match result {
+        Ok(_) if wants_commitment => store.mark_sent_to_be_committed(&id, now),
         Ok(_) => store.mark_sent(&id, now),
         Err(failure) => store.mark_failed(&id, next, &failure.reason),
     });

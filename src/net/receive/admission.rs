@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use dicom_ul::pdu::{
     AssociationRJ, AssociationRJResult, AssociationRJServiceProviderASCEReason as AsceReason,
     AssociationRJServiceProviderPresentationReason as PresentationReason, AssociationRJServiceUserReason as UserReason,
-    AssociationRJSource, AssociationRQ,
+    AssociationRJSource, AssociationRQ, UserIdentity, UserIdentityType, UserVariableItem,
 };
 
 use super::negotiate::APPLICATION_CONTEXT;
@@ -29,6 +29,9 @@ pub enum Refusal {
     /// No peer of that title, or not from that network.
     #[error("the calling AE title is not that of a peer at this address")]
     CallingAeTitle,
+    /// No user where one has to be named, or not with this passcode.
+    #[error("the user is not named, or not with the right passcode")]
+    User,
     /// As many associations as may be at once.
     #[error("as many associations as are allowed are open")]
     Full,
@@ -58,6 +61,10 @@ impl Refusal {
                 AssociationRJResult::Permanent,
                 AssociationRJSource::ServiceUser(UserReason::CallingAETitleNotRecognized),
             ),
+            // PS3.7 D.3.3.7: what is wrong is not said.
+            Self::User => {
+                (AssociationRJResult::Permanent, AssociationRJSource::ServiceProviderASCE(AsceReason::NoReasonGiven))
+            }
             Self::Full | Self::PeerFull => (
                 AssociationRJResult::Transient,
                 AssociationRJSource::ServiceProviderPresentation(PresentationReason::LocalLimitExceeded),
@@ -95,6 +102,46 @@ pub fn admit(
     };
     let place = places.take(&calling, settings.max_associations, peer_max)?;
     Ok((calling, place))
+}
+
+/// Checks the user that a request names (PS3.7 D.3.3.7): the name of who is verified, and whether the peer wants to be
+/// told; nothing where nobody has to be named and nobody is.
+///
+/// A wrong passcode is refused also where none was needed. Tickets and assertions prove nothing here.
+///
+/// # Errors
+/// [`Refusal::User`].
+pub async fn identify(
+    settings: &NodeSettings,
+    calling: &AeTitle,
+    address: IpAddr,
+    rq: &AssociationRQ,
+) -> Result<Option<Identified>, Refusal> {
+    let Some(users) = &settings.users else { return Ok(None) };
+    let required = match settings.caller(calling, address) {
+        Caller::Peer(peer) => peer.require_user,
+        Caller::Unknown | Caller::Refused => true,
+    };
+    let identity = rq.user_variables.iter().find_map(|item| match item {
+        UserVariableItem::UserIdentityItem(identity) => Some(identity),
+        _ => None,
+    });
+    let proven = identity.filter(|identity| identity.identity_type() == UserIdentityType::UsernamePassword);
+    let Some(identity) = proven else { return if required { Err(Refusal::User) } else { Ok(None) } };
+    let name = String::from_utf8(identity.primary_field()).map_err(|_| Refusal::User)?;
+    if !users.verify(&name, &identity.secondary_field()).await {
+        return Err(Refusal::User);
+    }
+    Ok(Some(Identified { name, wants_response: UserIdentity::positive_response_requested(identity) }))
+}
+
+/// A user whose passcode was right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identified {
+    /// The name.
+    pub name: String,
+    /// Whether the peer asked to be told that it was accepted.
+    pub wants_response: bool,
 }
 
 /// The associations that are open.
@@ -165,13 +212,8 @@ mod tests {
     }
 
     fn settings() -> NodeSettings {
-        let peer = Peer {
-            ae_title: title("PACS"),
-            networks: vec!["127.0.0.0/8".parse().unwrap()],
-            address: None,
-            max_associations: Some(2),
-            retrieve: false,
-        };
+        let networks = vec!["127.0.0.0/8".parse().unwrap()];
+        let peer = Peer { networks, max_associations: Some(2), ..Peer::new(title("PACS")) };
         let settings = NodeSettings::new(title("RADIOMICSD"));
         NodeSettings { peers: vec![peer], accept_unknown_peers: true, max_associations: 3, ..settings }
     }

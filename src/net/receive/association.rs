@@ -1,29 +1,41 @@
 //! One association from its first byte to its last (PS3.8 9.2, as acceptor).
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use dicom_ul::pdu::{AssociationRQ, Pdu};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::admission::admit;
+use super::admission::{Identified, Refusal, admit, identify};
 use super::negotiate::{Agreement, Service, negotiate};
 use super::node::{Node, count};
 use super::store_scp::{self, Feed, Outcome, Sender};
-use crate::net::Status;
+use crate::audit::{Event as AuditEvent, Party};
+use crate::clock;
+use crate::dicom::uid::Uid;
 use crate::net::command_set::{COMMAND_SET_BYTES_MAX, CommandSetError};
+use crate::net::commitment;
 use crate::net::dimse::{Command, Message, NotificationRq, Response, StoreRq, SubOperations};
 use crate::net::pdu::{AbortReason, Event, Fragment, Part, PduError, encode, p_data};
-use crate::net::settings::NodeSettings;
+use crate::net::settings::{Caller, NodeSettings};
+use crate::net::tally::{Tally, Told};
 use crate::net::wire::{Deadline, Wire, WireError};
+use crate::net::{Status, Stream};
+use crate::store::Commitment;
 
 /// An association that moves fewer bytes than this in one idle time-out, in the middle of a message, is as good as idle:
 /// otherwise one byte now and then would hold it for ever.
 const PROGRESS_BYTES: u64 = 16 * 1024;
+
+/// The data set of a request for commitment: some 40,000 instances.
+const NOTIFICATION_BYTES_MAX: usize = 8 << 20;
 
 /// How an association ended, when not by a release.
 #[derive(Debug, thiserror::Error)]
@@ -56,32 +68,80 @@ impl End {
 }
 
 /// Serves one connection until it ends. Whatever comes over it, only this connection ends by it.
-pub async fn serve_connection<S>(node: Arc<Node>, stream: S, address: SocketAddr, stop: CancellationToken)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+pub async fn serve_connection(node: Arc<Node>, stream: TcpStream, address: SocketAddr, stop: CancellationToken) {
     let settings = node.settings();
-    let mut wire = Wire::new(stream, settings.max_pdu_bytes);
     let deadline = Deadline::after(settings.association_timeout);
+    let stream = match &settings.tls {
+        None => Stream::Plain(stream),
+        Some(tls) => {
+            let handshake = tokio::select! {
+                handshake = deadline.bound(tls.accept(stream)) => handshake,
+                () = stop.cancelled() => return,
+            };
+            match handshake {
+                Ok(Ok(stream)) => stream,
+                Ok(Err(error)) => return no_handshake(&node, address, &error),
+                Err(error) => return no_handshake(&node, address, &error),
+            }
+        }
+    };
+    begin(node, settings, stream, address, deadline, stop).await;
+}
+
+/// A handshake that failed or did not end. A port check that says nothing is no failure.
+fn no_handshake(node: &Node, address: SocketAddr, error: &(dyn std::error::Error + 'static)) {
+    let closed = error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::UnexpectedEof);
+    if closed {
+        return;
+    }
+    count(&node.counters.aborted);
+    warn!(peer = %address, reason = %error, "no TLS with the peer");
+    refused(node, Party::peer("", address.ip()), error.to_string());
+}
+
+/// Tells the audit that somebody did not get in.
+fn refused(node: &Node, peer: Party, reason: String) {
+    node.audit.record(&AuditEvent::Refused { peer, reason }, clock::now());
+}
+
+/// Waits for the A-ASSOCIATE-RQ.
+async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
+    node: Arc<Node>,
+    settings: Arc<NodeSettings>,
+    stream: S,
+    address: SocketAddr,
+    deadline: Deadline,
+    stop: CancellationToken,
+) {
+    let mut wire = Wire::new(stream, settings.max_pdu_bytes);
     let first = tokio::select! {
         first = wire.next_event(deadline) => first,
         () = stop.cancelled() => return,
     };
     let request = match first {
         Ok(Event::AssociateRq(request)) => request,
-        // A port check: nothing was asked, nothing is to be said.
-        Err(WireError::Closed) if wire.received_bytes() == 0 => return,
+        // A port check, closed or reset: nothing was asked, nothing is to be said.
+        Err(WireError::Closed | WireError::Io(_)) if wire.received_bytes() == 0 => return,
         Ok(_) => return give_up(&node, wire, address, &End::Protocol("the first PDU is no A-ASSOCIATE-RQ")).await,
         Err(error) => return give_up(&node, wire, address, &End::Wire(error)).await,
     };
-    match admit(&settings, &node.places, &request, address.ip()) {
-        Ok((title, _place)) => {
+    let admitted = match admit(&settings, &node.places, &request, address.ip()) {
+        Ok((title, place)) => {
+            let identified = deadline.bound(identify(&settings, &title, address.ip(), &request)).await;
+            // So many want to be verified that their time runs out: they may come again.
+            identified.unwrap_or(Err(Refusal::Full)).map(|user| (title, place, user))
+        }
+        Err(refusal) => Err(refusal),
+    };
+    match admitted {
+        Ok((title, _place, user)) => {
             let sender = Sender { title, address: address.ip() };
-            accept(node, settings, wire, &request, sender, stop).await;
+            accept(node, settings, wire, &request, sender, user.as_ref(), stop).await;
         }
         Err(refusal) => {
             count(&node.counters.rejected);
             warn!(peer = %address, reason = %refusal, "association rejected");
+            refused(&node, Party::peer(request.calling_ae_title.trim(), address.ip()), refusal.to_string());
             let rejection = encode(&Pdu::AssociationRJ(refusal.reject())).unwrap_or_default();
             // A peer that is gone needs no rejection.
             let _ = wire.send(&rejection, settings.association_timeout).await;
@@ -109,9 +169,10 @@ async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
     mut wire: Wire<S>,
     request: &AssociationRQ,
     sender: Sender,
+    user: Option<&Identified>,
     stop: CancellationToken,
 ) {
-    let (answer, agreement) = negotiate(&settings, request);
+    let (answer, agreement) = negotiate(&settings, request, user);
     let end = match encode(&Pdu::AssociationAC(answer)) {
         Ok(answer) => wire.send(&answer, settings.idle_timeout).await.map_err(End::Wire),
         Err(_) => Err(End::Protocol("the A-ASSOCIATE-RQ cannot be answered")),
@@ -132,6 +193,9 @@ async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
         progress_bytes: 0,
         n_stored: 0,
         n_failed: 0,
+        tally: Tally::default(),
+        reports: HashMap::new(),
+        last_message_id: 0,
     };
     let end = match end {
         Ok(()) => association.run().await,
@@ -158,6 +222,10 @@ struct Association<S> {
     progress_bytes: u64,
     n_stored: u64,
     n_failed: u64,
+    tally: Tally,
+    /// Our reports of commitments that wait for the peer's answer: transaction by Message ID.
+    reports: HashMap<u16, Uid>,
+    last_message_id: u16,
 }
 
 /// Where in a message the peer is. Fragments of two messages never alternate (PS3.7 annex F is strict on that).
@@ -174,8 +242,19 @@ enum Phase {
 enum Sink {
     /// Into the store.
     Store { message_id: u16, feed: Feed },
+    /// To storage commitment, when it is whole; `None` when it is too large for any such.
+    Notification { kind: Notification, rq: NotificationRq, bytes: Option<Vec<u8>> },
     /// Nowhere; this is answered when it has ended.
     Nowhere { answer: Command },
+}
+
+/// The two notifications that come with a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Notification {
+    /// N-ACTION.
+    Action,
+    /// N-EVENT-REPORT.
+    Event,
 }
 
 enum Next {
@@ -232,9 +311,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Association<S> {
                 self.command_fragment(context_id, before, &bytes, is_last).await
             }
             (Phase::DataSet { context_id: begun, sink }, Part::DataSet) if begun == context_id => {
-                if let (Sink::Store { feed, .. }, false) = (&sink, bytes.is_empty()) {
-                    feed.push(bytes).await;
-                }
+                let sink = gather(sink, bytes).await;
                 if is_last {
                     return self.data_set_ended(context_id, sink).await;
                 }
@@ -285,9 +362,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Association<S> {
             Command::EchoRq { message_id, sop_class } => {
                 let status = match context.service {
                     Service::Verification => Status::SUCCESS,
-                    Service::Storage => Status::SOP_CLASS_NOT_SUPPORTED,
+                    Service::Storage | Service::Commitment => Status::SOP_CLASS_NOT_SUPPORTED,
                 };
                 Command::EchoRsp(Response::new(message_id, status).about(sop_class.as_deref(), None))
+            }
+            Command::ActionRq(rq)
+                if has_data_set && context.service == Service::Commitment && self.settings.storage_commitment =>
+            {
+                self.await_notification(context_id, Notification::Action, rq);
+                return Ok(());
+            }
+            Command::EventReportRq(rq)
+                if has_data_set && context.service == Service::Commitment && self.settings.commitment_reports =>
+            {
+                self.await_notification(context_id, Notification::Event, rq);
+                return Ok(());
+            }
+            Command::EventReportRsp(response, _) if self.reports.contains_key(&response.responded_to) => {
+                return self.reported(&response).await;
             }
             // What it would cancel is not offered, or is over.
             Command::CancelRq { .. } if !has_data_set => return Ok(()),
@@ -308,17 +400,103 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Association<S> {
                 feed.end().await;
                 Ok(())
             }
+            Sink::Notification { kind, rq, bytes } => self.notified(context_id, kind, rq, bytes).await,
             Sink::Nowhere { answer } => self.send(context_id, answer).await,
         }
     }
 
+    fn await_notification(&mut self, context_id: u8, kind: Notification, rq: NotificationRq) {
+        let sink = Sink::Notification { kind, rq, bytes: Some(Vec::new()) };
+        self.phase = Phase::DataSet { context_id, sink };
+    }
+
+    /// A notification is whole: it is written down, then answered; what we committed to is reported.
+    async fn notified(
+        &mut self,
+        context_id: u8,
+        kind: Notification,
+        rq: NotificationRq,
+        bytes: Option<Vec<u8>>,
+    ) -> Result<(), End> {
+        let Some(context) = self.agreement.contexts.get(&context_id) else { return Ok(()) };
+        let Some(bytes) = bytes else {
+            let response = Response::new(rq.message_id, Status::RESOURCE_LIMITATION)
+                .about(rq.sop_class.as_deref(), rq.sop_instance.as_deref());
+            return match kind {
+                Notification::Action => self.send(context_id, Command::ActionRsp(response, rq.type_id)).await,
+                Notification::Event => self.send(context_id, Command::EventReportRsp(response, rq.type_id)).await,
+            };
+        };
+        let (store, peer) = (self.node.store.clone(), self.sender.title.clone());
+        let syntax = context.transfer_syntax.clone();
+        let handled = tokio::task::spawn_blocking(move || match kind {
+            Notification::Action => commitment::request(&store, &peer, &rq, &bytes, &syntax),
+            Notification::Event => (commitment::event(&store, &peer, &rq, &bytes, &syntax), None),
+        });
+        let (answer, committed) = handled.await?;
+        self.send(context_id, answer).await?;
+        if committed.is_none() {
+            return Ok(());
+        }
+        if self.peer_has_address() {
+            self.node.committed.notify_one();
+            return Ok(());
+        }
+        // A peer that says not where it answers hears of it here, of what is left from before too.
+        for open in self.node.store.open_commitments_of(self.sender.title.as_str()) {
+            self.report(context_id, &open).await?;
+        }
+        Ok(())
+    }
+
+    fn peer_has_address(&self) -> bool {
+        match self.settings.caller(&self.sender.title, self.sender.address) {
+            Caller::Peer(peer) => peer.address.is_some(),
+            Caller::Unknown | Caller::Refused => false,
+        }
+    }
+
+    /// Reports what we committed to over this association.
+    async fn report(&mut self, context_id: u8, commitment: &Commitment) -> Result<(), End> {
+        let Some(context) = self.agreement.contexts.get(&context_id) else { return Ok(()) };
+        self.last_message_id = self.last_message_id.wrapping_add(1);
+        let encoded = commitment::report_message(commitment, self.last_message_id, &context.transfer_syntax);
+        let (message, data_set) = encoded.map_err(|_| End::Protocol("our report of a commitment cannot be encoded"))?;
+        let max = self.agreement.peer_pdu_bytes_max;
+        let mut bytes = p_data(context_id, Part::Command, &message.encode(), max);
+        bytes.extend(p_data(context_id, Part::DataSet, &data_set, max));
+        self.wire.send(&bytes, self.settings.idle_timeout).await?;
+        self.reports.insert(self.last_message_id, commitment.transaction.clone());
+        Ok(())
+    }
+
+    /// The peer has heard our report.
+    async fn reported(&mut self, response: &Response) -> Result<(), End> {
+        let Some(transaction) = self.reports.remove(&response.responded_to) else { return Ok(()) };
+        if response.status != Status::SUCCESS {
+            warn!(peer = %self.sender.title, status = %response.status, "the report of a commitment is not taken");
+            return Ok(());
+        }
+        let store = self.node.store.clone();
+        let done = tokio::task::spawn_blocking(move || store.commitment_done(&transaction, Some(clock::now())));
+        if let Err(error) = done.await? {
+            warn!(%error, "a reported commitment could not be written down");
+        }
+        Ok(())
+    }
+
     async fn answer_store(&mut self, outcome: Option<Outcome>) -> Result<(), End> {
         // A job whose feed was dropped has nothing to say; its association ends anyway.
-        let Some(Outcome { response, is_stored }) = outcome else { return Ok(()) };
-        if is_stored {
-            self.n_stored += 1
-        } else {
-            self.n_failed += 1
+        let Some(Outcome { response, stored }) = outcome else { return Ok(()) };
+        match stored {
+            Some(facts) => {
+                self.n_stored += 1;
+                self.tally.add(&facts);
+                if self.tally.is_full() {
+                    self.tell_audit();
+                }
+            }
+            None => self.n_failed += 1,
         }
         match self.open.remove(&response.responded_to) {
             Some(context_id) => self.send(context_id, Command::StoreRsp(response)).await,
@@ -344,7 +522,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Association<S> {
         Ok(self.wire.send(&reply, self.settings.idle_timeout).await?)
     }
 
-    async fn finish(self, end: Result<(), End>) {
+    fn tell_audit(&mut self) {
+        let sender = Party::peer(self.sender.title.as_str(), self.sender.address);
+        self.tally.tell(&self.node.audit, &sender, clock::now(), Told::Received);
+    }
+
+    async fn finish(mut self, end: Result<(), End>) {
+        self.tell_audit();
         let (peer, n_stored, n_failed) = (&self.sender.title, self.n_stored, self.n_failed);
         let received_bytes = self.wire.received_bytes();
         // The half-received object goes before the peer is told, so that it is gone when the peer tries again.
@@ -364,6 +548,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Association<S> {
                 }
             }
         }
+    }
+}
+
+/// Takes a piece of a data set.
+async fn gather(sink: Sink, bytes: Bytes) -> Sink {
+    match sink {
+        Sink::Store { message_id, feed } => {
+            if !bytes.is_empty() {
+                feed.push(bytes).await;
+            }
+            Sink::Store { message_id, feed }
+        }
+        Sink::Notification { kind, rq, bytes: before } => {
+            let whole =
+                before.filter(|before| before.len() + bytes.len() <= NOTIFICATION_BYTES_MAX).map(|mut before| {
+                    before.extend_from_slice(&bytes);
+                    before
+                });
+            Sink::Notification { kind, rq, bytes: whole }
+        }
+        Sink::Nowhere { answer } => Sink::Nowhere { answer },
     }
 }
 

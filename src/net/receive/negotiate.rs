@@ -4,19 +4,22 @@ use std::collections::BTreeMap;
 
 use dicom_ul::pdu::{
     AssociationAC, AssociationRQ, PresentationContextProposed, PresentationContextResult,
-    PresentationContextResultReason as Reason, UserVariableItem,
+    PresentationContextResultReason as Reason, RequestorRoles, UserVariableItem,
 };
 
+use super::admission::Identified;
 use crate::dicom::uid::Uid;
 use crate::dicom::write::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
 use crate::net::settings::NodeSettings;
-use crate::net::sop_class::{TRANSFER_SYNTAXES, UNCOMPRESSED, VERIFICATION, is_storage};
+use crate::net::sop_class::{STORAGE_COMMITMENT, TRANSFER_SYNTAXES, UNCOMPRESSED, VERIFICATION, is_storage};
 
 /// The one application context name of DICOM (PS3.7 A.2.1).
 pub const APPLICATION_CONTEXT: &str = "1.2.840.10008.3.1.1.1";
 
 /// Asynchronous Operations Window sub-item (PS3.7 D.3.3.3).
 const ASYNCHRONOUS_OPERATIONS: u8 = 0x53;
+/// User Identity Negotiation sub-item of the acceptor (PS3.7 D.3.3.7.2).
+const USER_IDENTITY_RESPONSE: u8 = 0x59;
 
 /// An accepted association, before its first message.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,19 +50,22 @@ pub enum Service {
     Verification,
     /// C-STORE.
     Storage,
+    /// N-ACTION and N-EVENT-REPORT of storage commitment.
+    Commitment,
 }
 
 /// Negotiates every proposed context on its own: the first transfer syntax in the peer's order that can be stored.
 ///
 /// No acceptable context at all is still an accepted association (PS3.8 7.1.1.14): the peer sees which and why.
+/// `user` is who was verified, where somebody was.
 #[must_use]
-pub fn negotiate(settings: &NodeSettings, rq: &AssociationRQ) -> (AssociationAC, Agreement) {
+pub fn negotiate(settings: &NodeSettings, rq: &AssociationRQ, user: Option<&Identified>) -> (AssociationAC, Agreement) {
     let mut contexts = BTreeMap::new();
     let mut results = Vec::new();
     for proposed in &rq.presentation_contexts {
         // PS3.8 9.3.2.2: odd, and each once.
         let legal = proposed.id % 2 == 1 && !contexts.contains_key(&proposed.id);
-        let outcome = if legal { accept(proposed) } else { Err(Reason::NoReason) };
+        let outcome = if legal { accept(settings, proposed) } else { Err(Reason::NoReason) };
         let (reason, transfer_syntax) = match outcome {
             Ok(context) => {
                 let transfer_syntax = context.transfer_syntax.to_string();
@@ -82,6 +88,11 @@ pub fn negotiate(settings: &NodeSettings, rq: &AssociationRQ) -> (AssociationAC,
         user_variables.push(UserVariableItem::Unknown(ASYNCHRONOUS_OPERATIONS, vec![high, low, 0, 1]));
     }
     user_variables.push(UserVariableItem::ImplementationVersionName(IMPLEMENTATION_VERSION_NAME.to_owned()));
+    user_variables.extend(commitment_roles(settings, rq));
+    if user.is_some_and(|user| user.wants_response) {
+        // Of a name with a passcode the response is that there is one: its field is empty.
+        user_variables.push(UserVariableItem::Unknown(USER_IDENTITY_RESPONSE, vec![0, 0]));
+    }
     let ac = AssociationAC {
         protocol_version: 1,
         calling_ae_title: rq.calling_ae_title.clone(),
@@ -93,11 +104,15 @@ pub fn negotiate(settings: &NodeSettings, rq: &AssociationRQ) -> (AssociationAC,
     (ac, Agreement { contexts, peer_pdu_bytes_max: pdu_bytes_max(rq), n_operations: window.unwrap_or(1) })
 }
 
-fn accept(proposed: &PresentationContextProposed) -> Result<Context, Reason> {
+fn accept(settings: &NodeSettings, proposed: &PresentationContextProposed) -> Result<Context, Reason> {
     let (service, acceptable) = if proposed.abstract_syntax == VERIFICATION {
         (Service::Verification, UNCOMPRESSED)
     } else if is_storage(&proposed.abstract_syntax) {
         (Service::Storage, TRANSFER_SYNTAXES)
+    } else if proposed.abstract_syntax == STORAGE_COMMITMENT
+        && (settings.storage_commitment || settings.commitment_reports)
+    {
+        (Service::Commitment, UNCOMPRESSED)
     } else {
         return Err(Reason::AbstractSyntaxNotSupported);
     };
@@ -105,6 +120,17 @@ fn accept(proposed: &PresentationContextProposed) -> Result<Context, Reason> {
     let chosen = proposed.transfer_syntaxes.iter().find(|uid| acceptable.contains(&uid.as_str()));
     let transfer_syntax = chosen.and_then(|uid| Uid::parse(uid).ok()).ok_or(Reason::TransferSyntaxesNotSupported)?;
     Ok(Context { service, abstract_syntax, transfer_syntax })
+}
+
+/// The roles of storage commitment, where the peer asks for some (PS3.7 D.3.3.4): as SCU it requests, as SCP it reports.
+fn commitment_roles(settings: &NodeSettings, rq: &AssociationRQ) -> Option<UserVariableItem> {
+    let asked = rq.user_variables.iter().find_map(|item| match item {
+        UserVariableItem::ScuScpRoleSelectionSubItem(uid, roles) if uid == STORAGE_COMMITMENT => Some(*roles),
+        _ => None,
+    })?;
+    let roles =
+        RequestorRoles { scu: asked.scu && settings.storage_commitment, scp: asked.scp && settings.commitment_reports };
+    Some(UserVariableItem::ScuScpRoleSelectionSubItem(STORAGE_COMMITMENT.to_owned(), roles))
 }
 
 fn pdu_bytes_max(rq: &AssociationRQ) -> u32 {
@@ -170,7 +196,7 @@ mod tests {
             ],
             vec![UserVariableItem::MaxLength(16_384)],
         );
-        let (ac, agreement) = negotiate(&settings(), &rq);
+        let (ac, agreement) = negotiate(&settings(), &rq, None);
         let results: Vec<_> =
             ac.presentation_contexts.iter().map(|result| (result.id, result.reason.clone())).collect();
         let expected = vec![
@@ -192,7 +218,7 @@ mod tests {
     fn the_window_of_operations_is_the_smaller_of_both_and_zero_means_any() {
         for (asked, expected) in [(0_u8, 8), (1, 1), (3, 3), (200, 8)] {
             let window = UserVariableItem::Unknown(ASYNCHRONOUS_OPERATIONS, vec![0, asked, 0, 1]);
-            let (ac, agreement) = negotiate(&settings(), &request(&[], vec![window]));
+            let (ac, agreement) = negotiate(&settings(), &request(&[], vec![window]), None);
             assert_eq!(agreement.n_operations, expected);
             let [_, low] = expected.to_be_bytes();
             let answer = UserVariableItem::Unknown(ASYNCHRONOUS_OPERATIONS, vec![0, low, 0, 1]);

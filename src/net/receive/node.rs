@@ -2,14 +2,21 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
 
 use super::admission::Places;
-use crate::clock::Timestamp;
+use crate::audit::Audit;
+use crate::clock::{self, Timestamp};
 use crate::dicom::facts::InstanceFacts;
+use crate::net::commitment::report_due;
 use crate::net::settings::NodeSettings;
 use crate::store::Store;
+
+/// Reports of commitments that failed are looked at this often.
+const REPORT_EVERY: Duration = Duration::from_secs(5);
 
 /// A new instance, durably stored: what the grouping is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +39,10 @@ pub struct Node {
     pub(super) on_stored: mpsc::Sender<NewInstance>,
     pub(super) places: Arc<Places>,
     pub(super) counters: Counters,
+    /// Notified when a commitment is to be reported over a new association.
+    pub(super) committed: Notify,
+    /// Told who sent what, and who was refused.
+    pub(super) audit: Audit,
 }
 
 /// What happened since the start. Each only grows.
@@ -83,7 +94,27 @@ impl Node {
             on_stored,
             places: Arc::new(Places::default()),
             counters: Counters::default(),
+            committed: Notify::new(),
+            audit: Audit::none(),
         }
+    }
+
+    /// Reports what we committed to, to peers that have an address, until the shutdown.
+    pub async fn report_commitments(&self, shutdown: CancellationToken) {
+        loop {
+            report_due(&self.store, &self.settings(), clock::now()).await;
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = self.committed.notified() => {}
+                () = tokio::time::sleep(REPORT_EVERY) => {}
+            }
+        }
+    }
+
+    /// With audit messages.
+    #[must_use]
+    pub fn with_audit(self, audit: Audit) -> Self {
+        Self { audit, ..self }
     }
 
     /// The settings in force.

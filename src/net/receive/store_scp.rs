@@ -58,8 +58,8 @@ enum Piece {
 pub struct Outcome {
     /// The response.
     pub response: Response,
-    /// Whether the object is stored.
-    pub is_stored: bool,
+    /// The facts of the object, where it is stored.
+    pub stored: Option<Box<InstanceFacts>>,
 }
 
 impl Feed {
@@ -118,7 +118,7 @@ impl Failure {
         let response = Response::new(rq.message_id, self.status)
             .about(rq.sop_class.as_deref(), rq.sop_instance.as_deref())
             .with_comment(self.comment);
-        Outcome { response, is_stored: false }
+        Outcome { response, stored: None }
     }
 }
 
@@ -196,13 +196,13 @@ impl Job {
         let hash = self.rq.sop_instance.as_deref().and_then(|uid| Uid::parse(uid).ok()).map(|uid| uid.short_hash());
         let counters = &self.node.counters;
         Some(match outcome {
-            Ok(stored) => {
+            Ok((stored, facts)) => {
                 count(if stored == Stored::New { &counters.stored } else { &counters.duplicates });
                 let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
                 debug!(peer = %self.sender.title, instance = hash, ?stored, took_ms, "instance stored");
                 let response = Response::new(self.rq.message_id, Status::SUCCESS)
                     .about(self.rq.sop_class.as_deref(), self.rq.sop_instance.as_deref());
-                Outcome { response, is_stored: true }
+                Outcome { response, stored: Some(Box::new(facts)) }
             }
             Err(failure) => {
                 count(&counters.failed);
@@ -240,7 +240,7 @@ impl Job {
         }
     }
 
-    fn keep(&self, mut incoming: Incoming) -> Result<Stored, Failure> {
+    fn keep(&self, mut incoming: Incoming) -> Result<(Stored, InstanceFacts), Failure> {
         let size = incoming.size();
         let facts = facts::read(incoming.finish()?, &self.settings.match_keywords)?;
         self.same_as_command(&facts)?;
@@ -253,10 +253,11 @@ impl Job {
         match stored {
             Stored::New => {
                 // Nobody listens while the daemon stops: the next start finds the instance in the index.
-                place.map(|place| place.send(NewInstance { facts, received_at, calling_ae }));
-                Ok(stored)
+                let new = NewInstance { facts: facts.clone(), received_at, calling_ae };
+                place.map(|place| place.send(new));
+                Ok((stored, facts))
             }
-            Stored::Duplicate => Ok(stored),
+            Stored::Duplicate => Ok((stored, facts)),
             Stored::Conflict => {
                 count(&self.node.counters.conflicts);
                 let comment = "other content is stored under this UID; kept aside";

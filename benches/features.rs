@@ -1,0 +1,84 @@
+//! Time and memory of all IBSI 1 features of one region.
+//!
+//! `cargo bench --bench features [-- IMAGE MASK ROUNDS [all|core]]`: NIfTI files; without them an ellipsoid of half a million
+//! voxels with a smooth texture. `core` leaves out Moran's I, Geary's C and the local peaks. Reading the files is not part
+//! of the time. Prints, as JSON, CPU and wall seconds of the median round, the peak memory, and how many values there are.
+//! The number of threads is that of rayon (`RAYON_NUM_THREADS`).
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use radiomicsd::features::{Discretise, Family, Settings, extract};
+use radiomicsd::image::{Geometry, Mask, Volume};
+use radiomicsd::volume::nifti;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Each round takes at least so long: CPU time is counted in hundredths of a second.
+const ROUND_MIN: Duration = Duration::from_millis(500);
+
+fn main() -> Result<(), Failure> {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let (image, mask) = match arguments.as_slice() {
+        [image, mask, ..] => (nifti::read_image(Path::new(image))?, nifti::read_mask(Path::new(mask))?),
+        _ => synthetic()?,
+    };
+    let rounds: usize = arguments.get(2).map_or(Ok(5), |text| text.parse())?;
+    let core = arguments.get(3).is_some_and(|what| what == "core");
+    let mut settings = Settings { discretise: Discretise::BinWidth(25.0), ..Settings::default() };
+    if core {
+        settings.families.retain(|family| *family != Family::Local);
+        settings.autocorrelation = false;
+    }
+    let n_values = extract(&image, &mask, &settings)?.values.len();
+    let mut figures = Vec::with_capacity(rounds);
+    for _ in 0..rounds {
+        let (begun, cpu_begun, mut times) = (Instant::now(), cpu_time(), 0u32);
+        while times == 0 || begun.elapsed() < ROUND_MIN {
+            extract(&image, &mask, &settings)?;
+            times += 1;
+        }
+        let cpu = cpu_time().saturating_sub(cpu_begun);
+        figures.push((cpu.as_secs_f64() / f64::from(times), begun.elapsed().as_secs_f64() / f64::from(times)));
+    }
+    figures.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (cpu_s, wall_s) = figures[rounds / 2];
+    let peak_mib = peak_kib() / 1024;
+    println!(
+        "{{\"voxels\": {}, \"values\": {n_values}, \"cpu_s\": {cpu_s:.4}, \"wall_s\": {wall_s:.4}, \"peak_mib\": {peak_mib}}}",
+        mask.count()
+    );
+    Ok(())
+}
+
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "small indices")]
+fn synthetic() -> Result<(Volume<f32>, Mask), Failure> {
+    let geometry =
+        Geometry::new([110, 104, 100], [1.0; 3], [0.0; 3], [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])?;
+    let mut image = Volume::filled(geometry, 0.0f32);
+    let mut mask = Mask::filled(geometry, false);
+    for ((z, y, x), value) in image.voxels.indexed_iter_mut() {
+        let [x, y, z] = [x, y, z].map(|i| i as f64);
+        let noise = ((x * 12.9898 + y * 78.233 + z * 37.719).sin() * 43_758.545_3).fract() * 80.0;
+        *value = (200.0 * (x * 0.11).sin() * (y * 0.07 + z * 0.13).cos() + noise) as f32;
+    }
+    for ((z, y, x), inside) in mask.voxels.indexed_iter_mut() {
+        let [x, y, z] = [(x, 110), (y, 104), (z, 100)].map(|(i, n)| (2.0 * i as f64 + 1.0) / f64::from(n) - 1.0);
+        *inside = x * x + y * y + z * z <= 0.97;
+    }
+    Ok((image, mask))
+}
+
+fn cpu_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace().collect();
+    let ticks = |idx: usize| fields.get(idx).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
+    Duration::from_millis(10 * (ticks(11) + ticks(12)))
+}
+
+/// The most memory that this process ever held.
+fn peak_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse().ok()).unwrap_or(0)
+}
