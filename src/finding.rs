@@ -67,6 +67,8 @@ pub enum FindingKind {
     FrameOfReferenceMisaligned,
     /// No trusted registration.
     RegistrationNotTrusted,
+    /// The images fit only when the matrix of a registration object is inverted.
+    RegistrationObjectInverted,
     /// Images have no common Frame of Reference and none was estimated.
     NoCommonFrame,
     /// The target resolution is sharper than the source: nothing was blurred.
@@ -149,6 +151,7 @@ impl FindingKind {
         Self::RoleMissing,
         Self::FrameOfReferenceMisaligned,
         Self::RegistrationNotTrusted,
+        Self::RegistrationObjectInverted,
         Self::NoCommonFrame,
         Self::TargetSharperThanSource,
         Self::ResolutionAssumed,
@@ -205,6 +208,7 @@ impl FindingKind {
             Self::RoleMissing => "role_missing",
             Self::FrameOfReferenceMisaligned => "frame_of_reference_misaligned",
             Self::RegistrationNotTrusted => "registration_not_trusted",
+            Self::RegistrationObjectInverted => "registration_object_inverted",
             Self::NoCommonFrame => "no_common_frame",
             Self::TargetSharperThanSource => "target_sharper_than_source",
             Self::ResolutionAssumed => "resolution_assumed",

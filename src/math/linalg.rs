@@ -96,6 +96,15 @@ pub fn rotation(w: Vec3) -> Mat3 {
     [0, 1, 2].map(|i| [0, 1, 2].map(|j| IDENTITY[i][j] + first * k[i][j] + second * k2[i][j]))
 }
 
+/// The rotation vector of a rotation matrix: the inverse of [`rotation`] for angles below half a turn.
+#[must_use]
+pub fn rotation_vector(m: &Mat3) -> Vec3 {
+    let half = [m[2][1] - m[1][2], m[0][2] - m[2][0], m[1][0] - m[0][1]].map(|v| 0.5 * v);
+    let sine = norm(half);
+    let cosine = 0.5 * (m[0][0] + m[1][1] + m[2][2] - 1.0);
+    if sine < 1e-12 { half } else { scale(sine.atan2(cosine) / sine, half) }
+}
+
 /// Eigenvalues, and the unit eigenvectors as rows, of a symmetric matrix (cyclic Jacobi rotations); in no order.
 #[must_use]
 pub fn symmetric_eigen(m: &Mat3) -> (Vec3, Mat3) {
@@ -141,6 +150,15 @@ mod tests {
             assert_relative_eq!(*row, *expected, epsilon = 1e-14);
         }
         assert_eq!(inverse(&[[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [0.0, 0.0, 1.0]]), None);
+    }
+
+    #[test]
+    fn a_rotation_gives_back_its_vector() {
+        for w in [[0.3, -0.2, 0.9], [1e-9, 0.0, 2e-9], [0.0, 3.0, 0.0], [0.0; 3]] {
+            for (found, expected) in rotation_vector(&rotation(w)).iter().zip(w) {
+                assert_relative_eq!(*found, expected, epsilon = 1e-12);
+            }
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod ellipsoid;
 pub mod fft;
 pub mod interpolate;
 pub mod linalg;
+pub mod optimise;
 pub mod pca;
 pub mod qr;
 pub mod random;

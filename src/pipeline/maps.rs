@@ -28,6 +28,7 @@ pub(super) fn between(roles: &[Role<'_>], protocol: &Protocol, remarks: &mut Rem
     let settings = Settings {
         transform: protocol.registration.transform,
         same_frame: protocol.registration.same_frame_of_reference,
+        ..Settings::default()
     };
     let registrations: Vec<(Registration, bool)> = roles
         .par_iter()

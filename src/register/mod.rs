@@ -1,16 +1,39 @@
 //! Registration: the map from the reference's space to each other role's.
 //!
-//! The map is, in this order: that of a registration object of the case; the identity where the images share a Frame of
-//! Reference. Images that share none have no trusted map: the finding `no_common_frame` says so, and features that need one
-//! are withheld.
+//! The map is, in this order: that of a registration object of the case, compared with the images in both directions; the
+//! identity where the images share a Frame of Reference and do not contradict it; an estimate from the images.
 //!
-//! What this stage does not do: it does not look at the voxels yet. An identity is taken from the Frame of Reference UID and
-//! its note says that no estimate has verified it.
+//! Two estimators that share neither measure nor optimiser make the estimate. The first maximises normalised mutual
+//! information from many starts ([`nmi`], [`search`]), the second matches blocks ([`blocks`]). The map is the one between
+//! theirs. It is trusted only where both lie close to it; else the finding `registration_not_trusted` says so, and features
+//! that need it are withheld.
+//!
+//! Everything is in millimetres: blurs, spacings, steps and parameters. Sums run in a fixed order, so that a result is the
+//! same bits for any number of threads.
 
+mod binned;
+mod bins;
+mod blocks;
+mod body;
+mod estimate;
+mod linear;
+mod nmi;
+mod peak;
+mod pyramid;
 mod quality;
+mod samples;
+mod search;
 mod settings;
 mod stage;
+mod trimmed_fit;
+mod uncertainty;
 
 pub use quality::Quality;
-pub use settings::{SameFrame, Settings, TransformKind};
+pub use settings::{Estimation, SameFrame, Settings, TransformKind};
 pub use stage::{Pair, Registration, RegistrationSource, register};
+pub use uncertainty::Uncertainty;
+
+#[cfg(test)]
+mod stage_tests;
+#[cfg(test)]
+mod testing;

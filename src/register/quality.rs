@@ -1,10 +1,11 @@
 //! How good a registration is.
 
-#![allow(clippy::cast_precision_loss)] // lattice counts
+#![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // lattice counts
 
 use serde::{Deserialize, Serialize};
 
-use crate::image::{Geometry, Transform};
+use super::Uncertainty;
+use crate::image::{Geometry, Mask, Transform};
 
 /// What was measured on a registration; `None` is not measured.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -12,6 +13,28 @@ use crate::image::{Geometry, Transform};
 pub struct Quality {
     /// Share of the fixed image's field of view that lies in the moving image's, 0 to 1.
     pub overlap: Option<f64>,
+    /// Normalised mutual information under the header's identity, 1 to 2.
+    pub nmi_before: Option<f64>,
+    /// Normalised mutual information under the map.
+    pub nmi_after: Option<f64>,
+    /// Dice coefficient of the bodies under the map, in the common field of view.
+    pub body_dice: Option<f64>,
+    /// Mean distance over the body between the map and the header's identity, mm.
+    pub from_header_mm: Option<f64>,
+    /// Mean distance over the body between the maps of the two estimators, mm.
+    pub disagreement_mm: Option<f64>,
+    /// Mean distance over the body between the map and that of the images with their roles exchanged, mm.
+    pub inverse_consistency_mm: Option<f64>,
+    /// Mean distance over the body between the map and those of the starts that ended within its reach, mm.
+    pub multi_start_spread_mm: Option<f64>,
+    /// Share of the starts that ended within reach of the map.
+    pub multi_start_share: Option<f64>,
+    /// The least and the greatest local change of volume of a map that bends, as a factor.
+    pub jacobian: Option<(f64, f64)>,
+    /// Share of the body in which a map that bends folds.
+    pub folded_share: Option<f64>,
+    /// How sure the map is.
+    pub uncertainty: Option<Uncertainty>,
 }
 
 /// Positions per axis at which the overlap is sampled.
@@ -31,6 +54,26 @@ pub(super) fn overlap(fixed: &Geometry, moving: &Geometry, fixed_to_moving: &Tra
     f64::from(n_inside) / LATTICE.pow(3) as f64
 }
 
+/// The Dice coefficient of two masks under a map, over the fixed voxels that it takes into the moving field of view; `None`
+/// where there is neither.
+#[must_use]
+pub(super) fn dice(fixed: &Mask, moving: &Mask, fixed_to_moving: &Transform) -> Option<f64> {
+    let size = moving.geometry.size;
+    let (mut n_both, mut n_sum) = (0u32, 0u32);
+    for ((z, y, x), in_fixed) in fixed.voxels.indexed_iter() {
+        let point = fixed.geometry.voxel_to_world([x as f64, y as f64, z as f64]);
+        let at = moving.geometry.world_to_voxel(fixed_to_moving.apply(point));
+        if (0..3).any(|axis| at[axis] < -0.5 || at[axis] >= size[axis] as f64 - 0.5) {
+            continue;
+        }
+        let [x, y, z] = at.map(|v| (v + 0.5).max(0.0) as usize);
+        let in_moving = moving.voxels.get([z, y, x]).copied().unwrap_or(false);
+        n_both += u32::from(*in_fixed && in_moving);
+        n_sum += u32::from(*in_fixed) + u32::from(in_moving);
+    }
+    (n_sum > 0).then(|| 2.0 * f64::from(n_both) / f64::from(n_sum))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,5 +87,20 @@ mod tests {
         assert!((half - 0.5).abs() < 0.02, "{half}");
         let none = overlap(&grid, &grid, &Transform::translation([0.0, 0.0, -91.0]));
         assert!(none.abs() < 1e-12);
+    }
+
+    #[test]
+    fn bodies_are_compared_in_the_common_field_of_view_alone() {
+        let grid = Geometry::new([20, 10, 10], [1.0; 3], [0.0; 3], IDENTITY).unwrap();
+        let mut body = Mask::filled(grid, false);
+        for x in 5..15 {
+            body.voxels.index_axis_mut(ndarray::Axis(2), x).fill(true);
+        }
+        let shifted = |x: f64| dice(&body, &body, &Transform::translation([x, 0.0, 0.0]));
+        assert_eq!(shifted(0.0), Some(1.0));
+        assert!((shifted(5.0).unwrap() - 0.5).abs() < 1e-12);
+        // The ten columns that still meet show body in the moving image alone.
+        assert_eq!(shifted(10.0), Some(0.0));
+        assert_eq!(shifted(40.0), None);
     }
 }

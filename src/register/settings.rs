@@ -31,10 +31,67 @@ pub enum SameFrame {
 }
 
 /// Every setting of the stage.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// What is sought.
     pub transform: TransformKind,
     /// What a common Frame of Reference is taken for.
     pub same_frame: SameFrame,
+    /// How it is estimated.
+    pub estimation: Estimation,
+}
+
+/// The numbers of the estimators.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Estimation {
+    /// Histogram bins along each axis at the finest resolution.
+    pub bins: usize,
+    /// Histogram bins at coarser resolutions, where there are fewer samples.
+    pub bins_coarse: usize,
+    /// Resolutions, each twice as coarse as the next.
+    pub levels: usize,
+    /// Samples that the smaller field of view should have at the finest resolution.
+    pub n_samples: usize,
+    /// Distance of samples at least, mm.
+    pub spacing_min_mm: f64,
+    /// Standard deviation of a coarse level's blur in units of its spacing.
+    pub blur_per_spacing: f64,
+    /// The share of the coarser image's point spread function to which the sharper one is blurred.
+    pub blur_share: f64,
+    /// How far around the body the images are compared, mm.
+    pub margin_mm: f64,
+    /// Share of the possible overlap below which a map is penalised.
+    pub overlap_floor: f64,
+    /// How far apart the two estimators may be and still be said to agree, mm.
+    pub agreement_mm: f64,
+    /// Share of the block pairs that the second estimator keeps.
+    pub blocks_kept: f64,
+    /// Draws of the bootstrap behind the covariance; 0 leaves it out.
+    pub bootstrap_draws: usize,
+    /// The least standard deviation of a shift along any axis that is claimed, mm.
+    pub sigma_floor_mm: f64,
+    /// Seed of the bootstrap.
+    pub seed: u64,
+}
+
+impl Default for Estimation {
+    fn default() -> Self {
+        Self {
+            bins: 64,
+            bins_coarse: 32,
+            levels: 3,
+            n_samples: 50_000,
+            spacing_min_mm: 2.0,
+            blur_per_spacing: 0.6,
+            blur_share: 0.8,
+            margin_mm: 30.0,
+            overlap_floor: 0.6,
+            agreement_mm: 3.0,
+            blocks_kept: 0.7,
+            bootstrap_draws: 20,
+            sigma_floor_mm: 0.5,
+            seed: 1,
+        }
+    }
 }

@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::quality::overlap;
-use super::{Quality, SameFrame, Settings};
+use super::estimate::{self, Estimate};
+use super::pyramid::{Level, NoEstimate, Pyramid};
+use super::quality::{dice, overlap};
+use super::{Quality, SameFrame, Settings, TransformKind, search, uncertainty};
 use crate::finding::{Finding, FindingKind};
-use crate::image::{Modality, Psf, Transform, Volume};
+use crate::image::{Affine, Modality, Psf, Transform, Volume};
 
 /// What is known of a pair.
 #[derive(Debug, Clone)]
@@ -74,25 +76,150 @@ impl Registration {
     }
 }
 
+/// By how much the normalised mutual information of the inverse has to be higher before an object is called inverted: more
+/// than noise, less than what a misfit of a few millimetres costs.
+const INVERTED_NMI: f64 = 0.002;
+
 /// The map between the spaces of a pair.
 ///
-/// Without a registration object and without a common Frame of Reference the result is an identity that is not trusted.
+/// A registration object of the case comes first; its inverse is taken where the images fit only so. Images that share a
+/// Frame of Reference are verified, trusted or refined as configured. All others are estimated. What is estimated is trusted
+/// only where both estimators lie within [`Estimation::agreement_mm`](super::Estimation::agreement_mm) of the map.
 #[must_use]
 pub fn register(pair: &Pair<'_>, settings: &Settings) -> Registration {
     if let Some(given) = &pair.given {
-        let note = "registration object of the case; not verified against the images".to_owned();
-        return found(pair, given.clone(), RegistrationSource::RegObject, note);
+        return of_object(pair, given, settings);
     }
-    if pair.same_frame {
-        let asked = match settings.same_frame {
-            SameFrame::Trust => "as configured",
-            SameFrame::Verify => "verification asked for but no estimate was made",
-            SameFrame::Refine => "refinement asked for but no estimate was made",
-        };
-        let note = format!("identity: the images share a Frame of Reference ({asked})");
+    let sought = settings.transform != TransformKind::None;
+    if pair.same_frame && (!sought || settings.same_frame == SameFrame::Trust) {
+        let note = "identity: the images share a Frame of Reference (as configured, not verified)".to_owned();
         return found(pair, Transform::Identity, RegistrationSource::Identity, note);
     }
-    let detail = "the images name different frames of reference and the case holds no registration object";
+    if !sought {
+        return without_map(pair, "the images name different frames of reference and no estimate is asked for");
+    }
+    let estimated = Pyramid::new(pair, &settings.estimation).and_then(|pyramid| {
+        let estimate = estimate::estimate(&pyramid, &settings.estimation)?;
+        Ok((pyramid, estimate))
+    });
+    match estimated {
+        Ok((pyramid, estimate)) => judged(pair, &pyramid, &estimate, settings),
+        Err(reason) => without_estimate(pair, reason),
+    }
+}
+
+/// What becomes of an estimate.
+fn judged(pair: &Pair<'_>, pyramid: &Pyramid, estimate: &Estimate, settings: &Settings) -> Registration {
+    let apart = estimate.disagreement_mm();
+    let agree = apart.is_some_and(|apart| 0.5 * apart <= settings.estimation.agreement_mm);
+    let from_header = estimate.frame.distance_mm(&estimate.map, &Affine::IDENTITY);
+    let tolerance = 0.5 * target_fwhm_mm(pair);
+    let opinion = match apart {
+        Some(apart) => format!("the estimators differ by {apart:.1} mm"),
+        None => "the second estimator found nothing to match".to_owned(),
+    };
+    if pair.same_frame && settings.same_frame == SameFrame::Verify && from_header <= tolerance {
+        let note = format!(
+            "identity: verified, the images place it {from_header:.1} mm off, up to {tolerance:.1} mm stand; {opinion}"
+        );
+        let mut registration = found(pair, Transform::Identity, RegistrationSource::Identity, note);
+        measure(&mut registration, pyramid, estimate, settings);
+        return registration;
+    }
+    let map = Transform::Affine(estimate.map);
+    let note = format!("estimated from the images, {from_header:.1} mm from the header; {opinion}");
+    let mut registration = found(pair, map, RegistrationSource::Estimate, note);
+    measure(&mut registration, pyramid, estimate, settings);
+    if !agree {
+        registration.trusted = false;
+        let detail = format!("{opinion}, each may lie {:.1} mm from the map", settings.estimation.agreement_mm);
+        registration.findings.push(Finding::new(FindingKind::RegistrationNotTrusted, pair.subject, detail));
+    }
+    if pair.same_frame && from_header > tolerance {
+        let detail = format!("the images place it {from_header:.1} mm from the common frame of reference; {opinion}");
+        registration.findings.push(Finding::new(FindingKind::FrameOfReferenceMisaligned, pair.subject, detail));
+    }
+    registration
+}
+
+/// Full width of the coarser image along its coarsest axis: what both will be blurred to.
+fn target_fwhm_mm(pair: &Pair<'_>) -> f64 {
+    pair.fixed_psf.fwhm_mm.iter().chain(&pair.moving_psf.fwhm_mm).copied().fold(0.0, f64::max)
+}
+
+/// Fills in what can be measured on a map at the finest resolution.
+fn measure(registration: &mut Registration, pyramid: &Pyramid, estimate: &Estimate, settings: &Settings) {
+    let Some(finest) = pyramid.levels.last() else { return };
+    let map = registration.fixed_to_moving.as_affine().unwrap_or(estimate.map);
+    let frame = &estimate.frame;
+    let nmi = |map: &Affine| {
+        let value = search::value_at(finest, map);
+        (value.overlap > 0.05).then_some(value.nmi)
+    };
+    let near: Vec<f64> = estimate
+        .coarse
+        .iter()
+        .map(|candidate| frame.distance_mm(&candidate.map, &estimate.map))
+        .filter(|distance| *distance <= search::REACH_MM)
+        .collect();
+    #[allow(clippy::cast_precision_loss)] // a few candidates
+    let (n_near, n) = (near.len() as f64, estimate.coarse.len() as f64);
+    registration.quality = Quality {
+        nmi_before: nmi(&Affine::IDENTITY),
+        nmi_after: nmi(&map),
+        body_dice: dice(&finest.fixed_body, &finest.moving_body, &registration.fixed_to_moving),
+        from_header_mm: Some(frame.distance_mm(&estimate.map, &Affine::IDENTITY)),
+        disagreement_mm: estimate.disagreement_mm(),
+        inverse_consistency_mm: estimate.inverse_consistency_mm(finest, settings.estimation.overlap_floor),
+        multi_start_spread_mm: (n_near > 0.0).then(|| near.iter().sum::<f64>() / n_near),
+        multi_start_share: (n > 0.0).then(|| n_near / n),
+        uncertainty: (settings.estimation.bootstrap_draws > 0)
+            .then(|| uncertainty::of_estimate(finest, estimate, &settings.estimation)),
+        ..registration.quality.clone()
+    };
+}
+
+/// A registration object, its matrix checked against the images in both directions: published exporters invert it.
+fn of_object(pair: &Pair<'_>, given: &Transform, settings: &Settings) -> Registration {
+    let used = |map: Transform, note: &str| found(pair, map, RegistrationSource::RegObject, note.to_owned());
+    let (Some(map), Ok(pyramid)) = (given.as_affine(), Pyramid::new(pair, &settings.estimation)) else {
+        return used(given.clone(), "registration object of the case; not verified against the images");
+    };
+    let Some(finest) = pyramid.levels.last() else { return used(given.clone(), "registration object of the case") };
+    let [as_given, inverted, before] = [map, map.inverse(), Affine::IDENTITY].map(|map| in_overlap(finest, &map));
+    let by = inverted.unwrap_or(0.0) - as_given.unwrap_or(0.0);
+    let mut registration = if by > INVERTED_NMI {
+        let mut registration =
+            used(Transform::Affine(map.inverse()), "registration object of the case, inverted: the images fit only so");
+        let detail = format!("normalised mutual information is {by:.4} higher with the inverse of its matrix");
+        registration.findings.push(Finding::new(FindingKind::RegistrationObjectInverted, pair.subject, detail));
+        registration
+    } else {
+        used(given.clone(), "registration object of the case, compared with the images in both directions")
+    };
+    registration.quality.nmi_before = before;
+    registration.quality.nmi_after = if by > INVERTED_NMI { inverted } else { as_given };
+    registration.quality.body_dice = dice(&finest.fixed_body, &finest.moving_body, &registration.fixed_to_moving);
+    registration
+}
+
+/// Normalised mutual information where there is enough overlap to say anything.
+fn in_overlap(level: &Level, map: &Affine) -> Option<f64> {
+    let value = search::value_at(level, map);
+    (value.overlap > 0.2).then_some(value.nmi)
+}
+
+/// Nothing could be estimated: a common frame of reference stands unverified, and without one there is no map.
+fn without_estimate(pair: &Pair<'_>, reason: NoEstimate) -> Registration {
+    if pair.same_frame {
+        let note =
+            format!("identity: the images share a Frame of Reference, but no estimate could verify it: {reason}");
+        return found(pair, Transform::Identity, RegistrationSource::Identity, note);
+    }
+    without_map(pair, &format!("the images name different frames of reference and no estimate can be made: {reason}"))
+}
+
+fn without_map(pair: &Pair<'_>, detail: &str) -> Registration {
     let mut registration = found(pair, Transform::Identity, RegistrationSource::Identity, detail.to_owned());
     registration.trusted = false;
     registration.findings.push(Finding::new(FindingKind::NoCommonFrame, pair.subject, detail));
@@ -105,63 +232,8 @@ fn found(pair: &Pair<'_>, map: Transform, source: RegistrationSource, note: Stri
         fixed_to_moving: map,
         source,
         trusted: true,
-        quality: Quality { overlap: Some(share) },
+        quality: Quality { overlap: Some(share), ..Quality::default() },
         findings: Vec::new(),
         note,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::image::Geometry;
-    use crate::math::linalg::IDENTITY;
-
-    fn volume() -> Volume<f32> {
-        Volume::filled(Geometry::new([4, 4, 4], [1.0; 3], [0.0; 3], IDENTITY).unwrap(), 0.0)
-    }
-
-    fn pair(image: &Volume<f32>, same_frame: bool) -> Pair<'_> {
-        let psf = Psf { fwhm_mm: [1.0; 3] };
-        Pair {
-            fixed: image,
-            moving: image,
-            fixed_modality: Modality::Ct,
-            moving_modality: Modality::Pet,
-            fixed_psf: psf,
-            moving_psf: psf,
-            same_frame,
-            given: None,
-            subject: "PT",
-        }
-    }
-
-    #[test]
-    fn a_common_frame_gives_the_identity_and_says_that_nobody_verified_it() {
-        let image = volume();
-        let found = register(&pair(&image, true), &Settings::default());
-        assert!(found.trusted && found.fixed_to_moving.is_identity());
-        assert_eq!(found.source, RegistrationSource::Identity);
-        assert!(found.note.contains("no estimate"));
-    }
-
-    #[test]
-    fn images_without_a_common_frame_are_not_trusted() {
-        let image = volume();
-        let found = register(&pair(&image, false), &Settings::default());
-        assert!(!found.trusted);
-        assert_eq!(found.findings[0].kind, FindingKind::NoCommonFrame);
-        assert_eq!(found.findings[0].subject, "PT");
-    }
-
-    #[test]
-    fn a_registration_object_comes_before_the_frame() {
-        let image = volume();
-        let shift = Transform::translation([1.0, 0.0, 0.0]);
-        let found = register(&Pair { given: Some(shift.clone()), ..pair(&image, false) }, &Settings::default());
-        assert!(found.trusted);
-        assert_eq!(found.fixed_to_moving, shift);
-        assert_eq!(found.source, RegistrationSource::RegObject);
-        assert!(found.quality.overlap.unwrap() < 1.0);
     }
 }
