@@ -198,10 +198,14 @@ fn fit(arguments: &FitArguments) -> Result<(), CliError> {
     let outcome = combat::fit(&options, clock::now());
     spinner.finish_and_clear();
     let outcome = outcome.map_err(failed)?;
+    if !arguments.json {
+        return say(&outcome.text());
+    }
+    // What a person must know is told beside an answer for machines, too.
     for remark in &outcome.remarks {
         eprintln!("radiomicsd: {remark}");
     }
-    if arguments.json { say_json(&outcome) } else { say(&outcome.text()) }
+    say_json(&outcome)
 }
 
 fn input(arguments: &FitArguments) -> Result<FitInput, CliError> {
@@ -230,10 +234,13 @@ fn apply(arguments: &ApplyArguments) -> Result<(), CliError> {
         propose: arguments.propose.clone(),
     };
     let outcome = combat::apply(&options).map_err(failed)?;
+    if !arguments.json {
+        return say(&outcome.text());
+    }
     for (reason, n) in &outcome.raw {
         eprintln!("radiomicsd: {n} patients stay raw: {reason}");
     }
-    if arguments.json { say_json(&outcome) } else { say(&outcome.text()) }
+    say_json(&outcome)
 }
 
 /// What the tables and the options do not allow is failed work; a setting out of its range is wrong usage.

@@ -128,23 +128,30 @@ fn same_shape(a: &Model, b: &Model) -> bool {
 }
 
 impl Model {
-    /// The standard deviation that the spread of shift and scale gives to one harmonised value, on the scale of the
-    /// feature, by propagation to first order; none where the value stays raw. A feature with a transform gets it on the
-    /// transformed scale.
+    /// The standard deviation that the spread of shift and scale gives to one harmonised value of a patient (one row of
+    /// covariates), in standard deviations of the feature, by propagation to first order; none where the value stays raw.
     #[must_use]
-    pub fn value_sd(&self, spread: &Spread, feature: &str, batch: &str, design: &[f64], value: f64) -> Option<f64> {
+    pub fn value_sd(
+        &self,
+        spread: &Spread,
+        feature: &str,
+        batch: &str,
+        covariates: &[Covariate],
+        value: f64,
+    ) -> Option<f64> {
         let place = self.batch(batch)?;
+        let (design, splines) = self.coded_row(covariates, 0).ok()?;
         if self.batches[place].estimate == BatchEstimate::Reference {
             return Some(0.0);
         }
         let (_, fit) = self.harmonised().find(|(name, _)| *name == feature)?;
         let spread = spread.features.iter().find(|spread| spread.name == feature)?;
-        let middle = fit.alpha + dot(&fit.beta, design);
-        let (sigma, gamma, delta) = (fit.variance.sqrt(), fit.gamma_star[place], fit.delta_star[place]);
-        let standardised = (fit.transform.forward(value)? - middle) / sigma;
+        let middle = fit.alpha + dot(&fit.beta, &design) + dot(&fit.spline, &splines);
+        let (gamma, delta) = (fit.gamma_star[place], fit.delta_star[place]);
+        let standardised = (fit.transform.forward(value)? - middle) / fit.variance.sqrt();
         // h = sigma (s - gamma) / sqrt(delta) + middle
-        let by_gamma = sigma / delta.sqrt() * spread.gamma_sd[place];
-        let by_delta = 0.5 * sigma * (standardised - gamma) / delta.powf(1.5) * spread.delta_sd[place];
+        let by_gamma = spread.gamma_sd.get(place)? / delta.sqrt();
+        let by_delta = 0.5 * (standardised - gamma) / delta.powf(1.5) * spread.delta_sd.get(place)?;
         Some(by_gamma.hypot(by_delta))
     }
 }
@@ -164,7 +171,8 @@ mod tests {
             let resampling = Resampling { n_replicates: 60, seed: 1 };
             let spread = bootstrap(&model, &cohort.samples(), resampling).unwrap();
             assert_eq!(spread, bootstrap(&model, &cohort.samples(), resampling).unwrap());
-            let sd = model.value_sd(&spread, "f0", "B", &[], cohort.features.column(0)[105]).unwrap();
+            let patient = [cohort.covariates[0].of(&[105])];
+            let sd = model.value_sd(&spread, "f0", "B", &patient, cohort.features.column(0)[105]).unwrap();
             assert!(sd >= spread.features[0].gamma_sd[1] * 0.5);
             spread.features.iter().map(|feature| feature.gamma_sd[1]).sum::<f64>() / 20.0
         };

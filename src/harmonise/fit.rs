@@ -148,11 +148,11 @@ impl Plan {
     fn linear(&self, column: &[f64], settings: &FitSettings, scratch: &mut Scratch) -> Result<Linear, String> {
         scratch.y.clear();
         scratch.y.extend(self.rows.iter().map(|row| column[*row]));
-        let present: Vec<usize> = (0..scratch.y.len()).filter(|row| !scratch.y[*row].is_nan()).collect();
         let fewer;
-        let design = if present.len() == scratch.y.len() {
+        let design = if !scratch.y.iter().any(|value| value.is_nan()) {
             &self.design
         } else {
+            let present: Vec<usize> = (0..scratch.y.len()).filter(|row| !scratch.y[*row].is_nan()).collect();
             scratch.y.retain(|value| !value.is_nan());
             fewer = self.design.of(&present);
             fewer.as_ref().ok_or("the patients who have a value do not determine the covariates' effects")?

@@ -29,7 +29,7 @@ pub fn picture(title: &str, before: &Features, after: &Features, batches: &Batch
     let chosen: Vec<&str> = explained.features.iter().take(N_FEATURES).map(|feature| feature.name.as_str()).collect();
     let n_panel_rows = chosen.len().div_ceil(PANELS_PER_ROW);
     let legend_height = 24.0 * (labels.len().min(N_BATCHES + 1).div_ceil(4).max(1)) as f64;
-    let (scatter_top, scatter_height) = (76.0 + legend_height, 340.0);
+    let (scatter_top, scatter_height) = (100.0 + legend_height, 340.0);
     let panels_top = scatter_top + scatter_height + 72.0;
     let panel_height = 190.0;
     #[allow(clippy::cast_precision_loss)]

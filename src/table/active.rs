@@ -9,6 +9,7 @@ use super::combat_file::CombatFile;
 use super::error::TableError;
 use super::scanner::{header_covariates, scanner_facts};
 use crate::harmonise::{BatchKey, BatchRules, Covariate, NoBatch, RawReason};
+use crate::math::stats::quantile;
 use crate::report::{ImageSeries, MeasurementGroup, Space};
 
 /// The models of a protocol, by role.
@@ -163,12 +164,26 @@ fn harmonise_group(
     let values: Vec<(&str, f64)> =
         names.iter().zip(&group.values).map(|(name, value)| (name.as_str(), value.value)).collect();
     let harmonised = model.apply_one(&batch.label, covariates, &values)?;
+    if let Some(spread) = &file.spread {
+        let sds =
+            values.iter().filter_map(|(name, value)| model.value_sd(spread, name, &batch.label, covariates, *value));
+        group.parameters.extend(uncertainty(sds.collect(), spread.n_fitted));
+    }
     let mut n = 0;
     for (value, harmonised) in group.values.iter_mut().zip(harmonised) {
         value.harmonised_value = harmonised;
         n += usize::from(harmonised.is_some());
     }
     Ok(n)
+}
+
+/// How sure the harmonised values are, in one line: half of them are surer.
+fn uncertainty(mut sds: Vec<f64>, n_replicates: usize) -> Option<String> {
+    sds.sort_by(f64::total_cmp);
+    let median = quantile(&sds, 0.5);
+    median.is_finite().then(|| {
+        format!("harmonisation_uncertainty=median {median:.3} standard deviations, by {n_replicates} resampled cohorts")
+    })
 }
 
 /// Lines for TID 4019 Algorithm Parameters.
@@ -200,7 +215,7 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::harmonise::testing::{Effects, cohort};
-    use crate::harmonise::{Features, FitSettings, Samples, fit_nested};
+    use crate::harmonise::{Features, FitSettings, Resampling, Samples, bootstrap, fit_nested};
     use crate::report::CaseResult;
 
     /// A model of the two features of the test case, for a GE and a Siemens scanner.
@@ -214,9 +229,11 @@ mod tests {
         }
         let samples = Samples { ..training.samples() };
         let model = fit_nested(&samples, &[training.batches.clone()], &FitSettings::default()).unwrap();
+        let resampling = Resampling { n_replicates: 20, seed: 1 };
+        let spread = Some(bootstrap(&model.stages[0], &samples, resampling).unwrap());
         let settings_sha256 = settings_sha256.map(str::to_owned);
         let block = Some("CT".to_owned());
-        let content = CombatContent { block, settings_sha256, model, baseline: None, spread: None };
+        let content = CombatContent { block, settings_sha256, model, baseline: None, spread };
         CombatFile::new(content, Timestamp::UNIX_EPOCH).unwrap()
     }
 
@@ -239,6 +256,7 @@ mod tests {
         assert!((value.value - 13.0).abs() <= 0.0);
         let lines = siemens.groups[0].parameters.join("\n");
         assert!(lines.contains("harmonisation_batch=CT|SIEMENS|DISCOVERY ST|SOFT"), "{lines}");
+        assert!(lines.contains("harmonisation_uncertainty=median 0."), "{lines}");
         assert!(lines.contains(&format!("harmonisation_model={}", models.block("CT").unwrap().id)));
     }
 

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::float_cmp)] // A test that cannot go on has failed.
 
+mod harmonise;
 mod phantom;
 mod refusals;
 mod sarcoma;
