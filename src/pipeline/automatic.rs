@@ -13,7 +13,6 @@ use crate::config::{Automatic, Protocol};
 use crate::finding::FindingKind;
 use crate::image::{Mask, Modality, Volume};
 use crate::report::RoiOrigin;
-use crate::volume::Units;
 
 /// The region of the protocol's rule on its first PET; `None` where it has no rule, no PET came, the site rejects such
 /// regions, or the rule finds nothing.
@@ -28,7 +27,7 @@ pub(super) fn region(protocol: &Protocol, roles: &[Role<'_>], remarks: &mut Rema
     let threshold = match rule {
         Automatic::None => return None,
         Automatic::PetPercent(percent) => percent / 100.0 * f64::from(peak),
-        Automatic::PetSuv(suv) if role.units == Units::SuvBw => suv,
+        Automatic::PetSuv(suv) if role.units.is_suv() => suv,
         Automatic::PetSuv(_) => {
             let detail = format!("{rule} needs SUV, the values are {}", role.units.meaning());
             remarks.find(FindingKind::SuvNotComputable, role.name(), detail);

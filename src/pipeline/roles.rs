@@ -15,7 +15,7 @@ use crate::finding::FindingKind;
 use crate::image::{Psf, Volume};
 use crate::normalise::{Method, SuvKind};
 use crate::report::ImageSeries;
-use crate::volume::{SeriesVolume, Units, VolumeError, VolumeOrigin};
+use crate::volume::{SeriesVolume, Units, VolumeError, VolumeOrigin, VolumeSettings, suv};
 
 /// One role's image and what is known of it.
 #[derive(Debug)]
@@ -60,8 +60,7 @@ pub(super) fn read<'a>(
         .map(|(input, came)| {
             let paths: Vec<PathBuf> =
                 came.instances.iter().map(|uid| job.path(uid, &came.role)).collect::<Result<_, _>>()?;
-            supported(input).map_err(Refusal::Reason)?;
-            SeriesVolume::read(&paths, &came.role, policies).map_err(Refusal::Volume)
+            SeriesVolume::read_with(&paths, &came.role, policies, &volume_settings(input)).map_err(Refusal::Volume)
         })
         .collect();
     let mut roles = Vec::with_capacity(wanted.len());
@@ -79,7 +78,6 @@ pub(super) fn read<'a>(
                 remarks.extend(error.finding().cloned());
                 refuse(input, &error.to_string(), remarks)?;
             }
-            Err(Refusal::Reason(reason)) => refuse(input, &reason, remarks)?,
         }
     }
     if !roles.iter().any(|role| role.name() == protocol.reference) {
@@ -95,7 +93,6 @@ pub(super) fn read<'a>(
 enum Refusal {
     Missing(PipelineError),
     Volume(VolumeError),
-    Reason(String),
 }
 
 impl From<PipelineError> for Refusal {
@@ -114,14 +111,15 @@ pub(super) fn refuse(input: &Input, reason: &str, remarks: &mut Remarks<'_>) -> 
     Err(PipelineError::RoleRefused { role, reason, findings })
 }
 
-/// Volumes come as SUV by body weight: what is configured as another kind must not be given out as that.
-fn supported(input: &Input) -> Result<(), String> {
-    match &input.normalise {
-        Method::Suv { kind, .. } if *kind != SuvKind::BodyWeight => {
-            Err(format!("SUV of kind {kind:?} is not available, expected body weight"))
-        }
-        _ => Ok(()),
-    }
+/// What the protocol decides of how a series becomes a volume: the kind of SUV.
+fn volume_settings(input: &Input) -> VolumeSettings {
+    let suv_kind = match &input.normalise {
+        Method::Suv { kind: SuvKind::LeanBodyMass, .. } => suv::SuvKind::Lbm,
+        Method::Suv { kind: SuvKind::BodySurfaceArea, .. } => suv::SuvKind::Bsa,
+        Method::Suv { kind: SuvKind::IdealBodyWeight, .. } => suv::SuvKind::Ibw,
+        _ => suv::SuvKind::Bw,
+    };
+    VolumeSettings { suv_kind, ..VolumeSettings::default() }
 }
 
 fn role(input: &Input, image: SeriesVolume) -> Role<'_> {

@@ -1,10 +1,14 @@
 //! The synthetic patient, whose truth is prescribed.
 
 use approx::assert_relative_eq;
+use radiomicsd::case::{Grouper, Standing};
+use radiomicsd::dicom::facts;
 use radiomicsd::finding::FindingKind;
 use radiomicsd::image::Volume;
 use radiomicsd::phantom::{Drawing, LesionSettings, PhantomSettings, Scan};
-use radiomicsd::report::{DocumentKind, MeasurementGroup, Space, Wanted, documents_wanted, features_csv, verify};
+use radiomicsd::report::{
+    CaseResult, DocumentKind, MeasurementGroup, Space, Wanted, documents_wanted, features_csv, verify,
+};
 
 use crate::support::{Case, TRUST, block, config, findings_of, patient, value};
 
@@ -47,6 +51,44 @@ fn each_role_has_the_prescribed_lesion_in_its_own_unit() {
     assert_relative_eq!(mesh, truth.volume_mm3, max_relative = 0.02);
     // Hounsfield units do not come from the image alone: the prescription is the reference.
     assert_relative_eq!(value(block(&result, "CT", Space::Native), "stat_mean"), truth.mean.hu, epsilon = 2.0);
+}
+
+#[test]
+fn what_grouping_hands_out_is_measured() {
+    let (_, patient) = patient(&PhantomSettings::tiny());
+    let mut case = Case::of_patient(&patient, config(TRUST, WIDTHS));
+    let expected = case.run();
+    let mut grouper = Grouper::new(case.config.case, vec![case.config.protocols[0].rules()]);
+    let now = expected.created_at;
+    for file in case.files.values() {
+        grouper.add(&facts::read(&file.path, &[]).unwrap(), now);
+    }
+    let change = grouper.finish(now).pop().unwrap();
+    let Standing::Ready(spec) = change.standing else { panic!("{:?}", change.standing) };
+    case.spec = *spec;
+    let result = case.run();
+    assert_eq!(result.case_id, change.id.0);
+    assert_eq!(result.inputs_digest, expected.inputs_digest);
+    let values = |result: &CaseResult| -> Vec<_> { result.groups.iter().map(|group| group.values.clone()).collect() };
+    assert_eq!(values(&result), values(&expected));
+}
+
+#[test]
+fn uptake_is_relative_to_what_the_protocol_says() {
+    let (phantom, patient) = patient(&PhantomSettings::tiny());
+    let native = format!("{TRUST}\nfeatures = {{ space = [\"native\"], families = [\"intensity\"] }}");
+    let mean = |kind: &str| {
+        let suv = format!("normalise = {{ method = \"suv\", kind = \"{kind}\" }}");
+        let result = Case::of_patient(&patient, config(&native, ["", &suv, ""])).run();
+        let block = block(&result, "PT", Space::Native).values.clone();
+        block.into_iter().find(|measured| measured.tag == "stat_mean").unwrap()
+    };
+    let (by_weight, by_lean_mass) = (mean("bw"), mean("lbm"));
+    assert_eq!((by_weight.unit.as_str(), by_lean_mass.unit.as_str()), ("g/ml{SUVbw}", "g/ml{SUVlbm}"));
+    // Morgan and Bray for women: 1.07 W - 148 (W / H)^2, kilograms and centimetres.
+    let (weight, height) = (phantom.settings.patient.weight_kg, 100.0 * phantom.settings.patient.size_m);
+    let lean_mass = 1.07 * weight - 148.0 * (weight / height).powi(2);
+    assert_relative_eq!(by_lean_mass.value / by_weight.value, lean_mass / weight, max_relative = 1e-5);
 }
 
 #[test]
