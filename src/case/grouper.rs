@@ -122,6 +122,15 @@ impl Grouper {
         }
     }
 
+    /// Something that a case was made of was corrected or withdrawn: it is made again, if it still can be. The series
+    /// itself is removed, and what is left of it added again, before this.
+    pub fn lapse(&mut self, id: &CaseId) {
+        if let Some(case) = self.cases.get_mut(id) {
+            case.lapse();
+            self.changed.extend(self.studies.keys().cloned());
+        }
+    }
+
     /// What changed until `now`. Each case is reported only when its standing, series, findings or specification changed
     /// since the last report. Of a case that was handed out nothing is reported but its next revision, or that it cannot be
     /// made; once what was in the way is gone, the revision that there was is reported again.

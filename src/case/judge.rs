@@ -31,6 +31,8 @@ pub(super) struct Case {
     lenders: BTreeSet<Uid>,
     /// The state of its studies that was decided upon.
     decided: Option<State>,
+    /// Whether what the last revision was made of is not what it was: another one is to be made, if one can.
+    lapsed: bool,
 }
 
 /// What came for the studies of a case, and what went.
@@ -45,7 +47,14 @@ struct State {
 impl Case {
     pub(super) fn new(created_at: Timestamp, handed: Option<Handed>) -> Self {
         let protocol = String::new();
-        Self { protocol, created_at, handed, is_parked: false, reported: None, lenders: BTreeSet::new(), decided: None }
+        let (reported, lenders, decided) = (None, BTreeSet::new(), None);
+        Self { protocol, created_at, handed, is_parked: false, reported, lenders, decided, lapsed: false }
+    }
+
+    /// What the last revision was made of was corrected or withdrawn.
+    pub(super) const fn lapse(&mut self) {
+        self.lapsed = self.handed.is_some();
+        self.decided = None;
     }
 
     /// Whether it must be kept though its study is gone: a result has its number for good.
@@ -154,7 +163,7 @@ impl Judge<'_> {
     fn case(&self, scene: &Scene<'_>, id: &CaseId, cases: &mut BTreeMap<CaseId, Case>, judged: &mut Judged) {
         let Some((anchor, study)) = scene.studies.first() else { return };
         let state = state_of(scene);
-        if cases.get(id).is_some_and(|case| case.handed.is_some() && case.decided == Some(state)) {
+        if cases.get(id).is_some_and(|case| case.handed.is_some() && !case.lapsed && case.decided == Some(state)) {
             return;
         }
         let Some(draft) = Draft::new(scene) else {
@@ -182,7 +191,7 @@ impl Judge<'_> {
         judged.next = judged.next.into_iter().chain(clock.next()).min();
         let standing = match outcome {
             // A result is there: what comes late is not worth a word before it changes something.
-            Outcome::Collecting(_) if case.handed.is_some() => return,
+            Outcome::Collecting(_) if case.handed.is_some() && !case.lapsed => return,
             Outcome::Collecting(waits_for) => {
                 case.is_parked = false;
                 Standing::Collecting { waits_for }
@@ -195,6 +204,7 @@ impl Judge<'_> {
                 let spec = draft.spec(id, revision, findings.clone());
                 case.handed = Some(Handed::of(&spec));
                 case.is_parked = false;
+                case.lapsed = false;
                 Standing::Ready(Box::new(spec))
             }
         };
@@ -209,6 +219,9 @@ impl Case {
     /// The revision that is to be made and since when it waits; `None` where there is no reason for one.
     fn next_revision(&self, scene: &Scene<'_>, draft: &Draft<'_>, state: State) -> Option<(Timestamp, u32)> {
         let Some(handed) = &self.handed else { return Some((self.created_at, 1)) };
+        if self.lapsed {
+            return Some((self.created_at, handed.revision.saturating_add(1)));
+        }
         let dated = draft.items();
         let items: Vec<_> = dated.iter().map(|(item, _)| *item).collect();
         if self.is_parked && handed.is_made_of(&items) {

@@ -10,7 +10,8 @@ use ureq::http::StatusCode;
 use super::table::table;
 use super::{CliError, say, say_json};
 use crate::config::Config;
-use crate::http::api::{CaseDetail, CaseList, CaseView, Message};
+use crate::dicom::rejection::RejectionReason;
+use crate::http::api::{CaseDetail, CaseList, CaseView, Message, RejectBody};
 use crate::store::CaseState;
 
 /// How long the daemon may take to answer.
@@ -60,6 +61,26 @@ pub(super) struct RetryArguments {
     target: Target,
     /// The case's id, as `radiomicsd cases` prints it
     id: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RejectArguments {
+    #[command(flatten)]
+    target: Target,
+    /// UIDs of instances or series, or ids of cases
+    #[arg(required = true, value_name = "UID")]
+    names: Vec<String>,
+    /// Why; all but "retention" keep out what comes again
+    #[arg(long, value_enum, default_value = "quality")]
+    reason: Reason,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Reason {
+    Quality,
+    Safety,
+    Worklist,
+    Retention,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -168,6 +189,18 @@ pub(super) fn retry(arguments: &RetryArguments) -> Result<(), CliError> {
     say(&format!("{}\n", message.message))
 }
 
+pub(super) fn reject(arguments: &RejectArguments) -> Result<(), CliError> {
+    let daemon = Daemon::new(&arguments.target)?;
+    let reason = match arguments.reason {
+        Reason::Quality => RejectionReason::Quality,
+        Reason::Safety => RejectionReason::PatientSafety,
+        Reason::Worklist => RejectionReason::WrongWorklistEntry,
+        Reason::Retention => RejectionReason::RetentionExpired,
+    };
+    let message = daemon.post_json("/api/reject", &RejectBody { names: arguments.names.clone(), reason })?;
+    say(&format!("{}\n", message.message))
+}
+
 /// An id as a part of a path: ids are letters, digits, dots and dashes.
 fn path_segment(id: &str) -> Result<&str, CliError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -219,6 +252,15 @@ impl Daemon {
             None => request,
         };
         self.read(request.send_empty())
+    }
+
+    fn post_json<T: serde::Serialize>(&self, path: &str, body: &T) -> Result<Message, CliError> {
+        let request = self.agent.post(format!("{}{path}", self.base));
+        let request = match &self.token {
+            Some(token) => request.header("Authorization", format!("Bearer {token}")),
+            None => request,
+        };
+        self.read(request.send_json(body))
     }
 
     fn read<T: DeserializeOwned>(

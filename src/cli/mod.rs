@@ -54,6 +54,8 @@ enum Command {
     Combat(combat::Arguments),
     /// What the cases gave, as a table for other programs
     Cohort(cohort::Arguments),
+    /// Withdraw instances, series or cases from a running daemon: sources go, results are taken back
+    Reject(cases::RejectArguments),
     /// Rebuild the index of a stopped daemon's storage from its files
     Reindex(storage::Arguments),
     /// Check every stored file of a stopped daemon against the digest of what was received
@@ -90,6 +92,7 @@ pub fn run(cli: Cli) -> Result<(), CliError> {
         Command::Retry(arguments) => cases::retry(&arguments),
         Command::Combat(arguments) => combat::run(&arguments),
         Command::Cohort(arguments) => cohort::run(&arguments),
+        Command::Reject(arguments) => cases::reject(&arguments),
         Command::Reindex(arguments) => storage::reindex(&arguments),
         Command::Verify(arguments) => storage::verify(&arguments),
     }

@@ -20,8 +20,6 @@ impl Config {
                 sentences.push(sentence.to_owned());
             }
         };
-        let retrieve = self.dicom.peers.iter().any(|peer| peer.retrieve);
-        say(retrieve, "dicom.peer.retrieve: C-FIND and C-MOVE are not built yet: what did not come is not fetched");
         say(
             self.clinical.table.is_some(),
             "clinical.table: fusion is not built yet: the table is read for harmonisation only",

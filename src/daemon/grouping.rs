@@ -11,12 +11,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::settings::Live;
+use super::withdraw::{self, Rejection};
 use super::work::{Ended, Outcome, Worker};
 use super::{DaemonError, notify, now};
+use crate::audit::Audit;
 use crate::case::{CaseChange, CaseId, CaseSettings, Grouper, ProtocolRules, Standing};
 use crate::clock::Timestamp;
 use crate::config::{Config, Protocol};
+use crate::dicom::rejection::{self, RejectionReason};
 use crate::dicom::uid::Uid;
+use crate::http::Reject;
 use crate::net::receive::NewInstance;
 use crate::store::{CaseRecord, CaseState, Store, StoreError};
 
@@ -33,8 +37,10 @@ pub(super) struct Inbox {
     pub(super) new_instances: mpsc::Receiver<NewInstance>,
     /// Cases that a person wants tried again.
     pub(super) retries: mpsc::Receiver<CaseId>,
-    /// Series that retention or a withdrawal took out of the store.
+    /// Series that retention took out of the store.
     pub(super) removed: mpsc::Receiver<Vec<Uid>>,
+    /// What an administrator rejects.
+    pub(super) rejects: mpsc::Receiver<Reject>,
 }
 
 /// The grouping with everything that it writes to.
@@ -49,6 +55,7 @@ pub(super) struct Grouping {
     running: HashSet<(CaseId, u32)>,
     ended: mpsc::Receiver<Ended>,
     report: mpsc::Sender<Ended>,
+    audit: Audit,
 }
 
 /// What grouping goes by in one configuration.
@@ -58,15 +65,20 @@ fn rules(config: &Config) -> (CaseSettings, Vec<ProtocolRules>) {
 
 impl Grouping {
     /// Finds every case where the last process left it: known cases first, then every stored instance.
-    pub(super) async fn replay(store: Store, live: Arc<Live>, worker: Worker) -> Result<Self, DaemonError> {
+    pub(super) async fn replay(
+        store: Store,
+        live: Arc<Live>,
+        worker: Worker,
+        audit: Audit,
+    ) -> Result<Self, DaemonError> {
         let (settings, protocols) = rules(&live.config());
-        let from = store.clone();
-        let replayed = tokio::task::spawn_blocking(move || replay(&from, settings, protocols)).await;
+        let (from, told) = (store.clone(), audit.clone());
+        let replayed = tokio::task::spawn_blocking(move || replay(&from, settings, protocols, &told)).await;
         let (grouper, unfinished) =
             replayed.map_err(|_| DaemonError::Ended("the replay of the stored instances"))??;
         let (report, ended) = mpsc::channel(ENDED_MAX);
         let (later, running) = (BTreeMap::new(), HashSet::new());
-        let mut grouping = Self { store, live, worker, grouper, later, running, ended, report };
+        let mut grouping = Self { store, live, worker, grouper, later, running, ended, report, audit };
         for record in unfinished {
             match record.next_attempt_at {
                 Some(at) => drop(grouping.later.insert((at, record.id), ())),
@@ -79,7 +91,7 @@ impl Grouping {
     /// Groups until `stop`, then takes what is still in the queue, so that its cases are written down, and waits for the
     /// cases that run.
     pub(super) async fn run(mut self, inbox: Inbox, stop: CancellationToken) {
-        let Inbox { mut new_instances, mut retries, mut removed } = inbox;
+        let Inbox { mut new_instances, mut retries, mut removed, mut rejects } = inbox;
         let live = Arc::clone(&self.live);
         let mut batch = Vec::with_capacity(BATCH);
         self.turn().await;
@@ -94,9 +106,10 @@ impl Grouping {
                     if n == 0 {
                         break;
                     }
-                    batch.drain(..).for_each(|new| self.grouper.add(&new.facts, new.received_at));
+                    self.take(&mut batch).await;
                 }
                 Some(id) = retries.recv() => self.retry(id).await,
+                Some(reject) = rejects.recv() => self.reject(reject).await,
                 Some(series) = removed.recv() => {
                     series.iter().for_each(|series| self.grouper.remove_series(series));
                 }
@@ -110,14 +123,89 @@ impl Grouping {
             notify::alive();
         }
         new_instances.close();
-        while let Some(new) = new_instances.recv().await {
-            self.grouper.add(&new.facts, new.received_at);
+        while new_instances.recv_many(&mut batch, BATCH).await > 0 {
+            self.take(&mut batch).await;
         }
         self.record_all().await;
         self.worker.stop();
         while !self.running.is_empty() {
             let Some(ended) = self.ended.recv().await else { break };
             self.note(ended).await;
+        }
+    }
+
+    /// New instances go to the grouping; a note that rejects others takes them out.
+    async fn take(&mut self, batch: &mut Vec<NewInstance>) {
+        let mut notes = Vec::new();
+        for new in batch.drain(..) {
+            self.grouper.add(&new.facts, new.received_at);
+            if rejection::may_reject(&new.facts.sop_class) {
+                notes.push(new.facts.sop_instance);
+            }
+        }
+        for note in notes {
+            let store = self.store.clone();
+            let read = self.blocking(move || Ok(store.instance(&note)?.as_ref().and_then(withdraw::read))).await;
+            if let Some(Some(rejection)) = read {
+                self.withdraw(rejection).await;
+            }
+        }
+    }
+
+    /// An administrator rejects something: notes about it are stored like those that a PACS sends.
+    async fn reject(&mut self, reject: Reject) {
+        let Reject { names, reason, answer } = reject;
+        let (store, title) = (self.store.clone(), self.live.config().dicom.ae_title.as_str().to_owned());
+        let stored = self.blocking(move || withdraw::store_notes(&store, &title, &names, reason)).await;
+        let mut n_instances = 0;
+        for rejection in stored.unwrap_or_default() {
+            n_instances += self.withdraw(rejection).await;
+        }
+        // Whoever asked may have gone.
+        let _ = answer.send(n_instances);
+    }
+
+    /// Takes what a note names out of the store, the grouping and the results: how many instances.
+    async fn withdraw(&mut self, rejection: Rejection) -> usize {
+        let (store, audit, reason) = (self.store.clone(), self.audit.clone(), rejection.note.reason);
+        let taken = self.blocking(move || withdraw::take_out(&store, &rejection, &audit)).await;
+        let Some(withdrawn) = taken else { return 0 };
+        let n_instances = withdrawn.instances.len();
+        if n_instances == 0 {
+            return 0;
+        }
+        for series in withdrawn.series() {
+            self.grouper.remove_series(&series);
+            let store = self.store.clone();
+            let left = self.blocking(move || store.instances_of_series(&series)).await;
+            for instance in left.unwrap_or_default() {
+                self.grouper.add(&instance.facts, instance.received_at);
+            }
+        }
+        let store = self.store.clone();
+        let records = self.blocking(move || withdraw::supersede_all(&store, &withdrawn, reason)).await;
+        for record in records.unwrap_or_default() {
+            let id = record.id.clone();
+            if self.write(record).await {
+                self.grouper.lapse(&id);
+            }
+        }
+        self.worker.outbox_changed();
+        n_instances
+    }
+
+    /// Asks the store on a thread that may wait for the disk; nothing where it refuses, which is logged.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+    ) -> Option<T> {
+        match tokio::task::spawn_blocking(ask).await {
+            Ok(Ok(answer)) => Some(answer),
+            Ok(Err(error)) => {
+                error!(%error, "a withdrawal could not be finished; it is tried again at the next start");
+                None
+            }
+            Err(_) => None,
         }
     }
 
@@ -203,6 +291,10 @@ impl Grouping {
         let is_current =
             record.revision == revision && matches!(record.state, CaseState::Ready | CaseState::Processing);
         if !is_current {
+            if record.lapsed && matches!(outcome, Outcome::Done { .. }) {
+                // It was measured while its input was withdrawn: what came of it goes the same way.
+                self.take_back(record).await;
+            }
             return;
         }
         record.next_attempt_at = None;
@@ -237,6 +329,15 @@ impl Grouping {
         self.write(record).await;
     }
 
+    async fn take_back(&self, record: CaseRecord) {
+        let store = self.store.clone();
+        let taken = self.blocking(move || withdraw::supersede(&store, record, RejectionReason::Quality)).await;
+        if let Some(record) = taken {
+            self.write(record).await;
+            self.worker.outbox_changed();
+        }
+    }
+
     async fn read(&self, id: &CaseId) -> Option<CaseRecord> {
         let (store, asked) = (self.store.clone(), id.clone());
         match tokio::task::spawn_blocking(move || store.case(&asked)).await {
@@ -269,17 +370,23 @@ fn replay(
     store: &Store,
     settings: CaseSettings,
     protocols: Vec<ProtocolRules>,
+    audit: &Audit,
 ) -> Result<(Grouper, Vec<CaseRecord>), StoreError> {
+    withdraw::again(store, audit)?;
     let mut grouper = Grouper::new(settings, protocols);
-    let mut unfinished = Vec::new();
+    let (mut unfinished, mut lapsed) = (Vec::new(), Vec::new());
     for bare in store.cases()? {
         let Some(record) = store.case(&bare.id)? else { continue };
         grouper.remember(record.id.clone(), record.created_at, record.spec.clone());
+        if record.lapsed {
+            lapsed.push(record.id.clone());
+        }
         if matches!(record.state, CaseState::Ready | CaseState::Processing) {
             unfinished.push(record);
         }
     }
     store.for_each_instance(&mut |instance| grouper.add(&instance.facts, instance.received_at))?;
+    lapsed.iter().for_each(|id| grouper.lapse(id));
     Ok((grouper, unfinished))
 }
 
@@ -314,6 +421,7 @@ fn merged(old: Option<&CaseRecord>, change: &CaseChange, at: Timestamp) -> Optio
         findings: change.findings.clone(),
         attempts: 0,
         next_attempt_at: None,
+        lapsed: false,
         created_at: change.created_at,
         updated_at: at,
         spec,
@@ -321,8 +429,13 @@ fn merged(old: Option<&CaseRecord>, change: &CaseChange, at: Timestamp) -> Optio
     let (revision, spec) = old.map_or((0, None), |old| (old.revision, old.spec.clone()));
     let new = match &change.standing {
         // What was measured stays measured while something more is waited for.
-        Standing::Collecting { waits_for } => base(CaseState::Collecting, revision, spec, waits_for),
-        Standing::Parked { reason } => base(CaseState::Parked, revision, spec, reason),
+        Standing::Collecting { waits_for } => CaseRecord {
+            lapsed: old.is_some_and(|old| old.lapsed),
+            ..base(CaseState::Collecting, revision, spec, waits_for)
+        },
+        Standing::Parked { reason } => {
+            CaseRecord { lapsed: old.is_some_and(|old| old.lapsed), ..base(CaseState::Parked, revision, spec, reason) }
+        }
         Standing::Ready(ready) => match old {
             Some(old) if old.spec.as_ref() == Some(ready) && ended(old) => return None,
             Some(old) if old.spec.as_ref() == Some(ready) && old.state != CaseState::Collecting => {

@@ -19,6 +19,7 @@ mod installation;
 mod notify;
 mod settings;
 mod upkeep;
+mod withdraw;
 mod work;
 
 use std::sync::Arc;
@@ -47,6 +48,8 @@ pub use settings::{Live, SettingsError, store_settings};
 const NEW_INSTANCES_MAX: usize = 4_096;
 /// Retries that somebody asked for and that wait for the grouping.
 const RETRIES_MAX: usize = 64;
+/// Rejections that somebody asked for and that wait for the grouping.
+const REJECTS_MAX: usize = 16;
 /// How long running work may take after the shutdown was asked for. What is cut off begins again at the next start.
 pub const DRAIN: Duration = Duration::from_secs(25);
 
@@ -130,6 +133,7 @@ pub async fn run(config: Config, listeners: Listeners, control: Control) -> Resu
     let (on_stored, new_instances) = mpsc::channel(NEW_INSTANCES_MAX);
     let (retry, retries) = mpsc::channel(RETRIES_MAX);
     let (on_removed, removed) = mpsc::channel(1);
+    let (reject, rejects) = mpsc::channel(REJECTS_MAX);
     let outbox_changed = Arc::new(Notify::new());
     let (audit, audit_writer) = Audit::new(audit_source(&config), settings::audit(&config)?);
     let node = Node::new(settings::node(&config)?, store.clone(), on_stored).with_audit(audit.clone());
@@ -137,12 +141,14 @@ pub async fn run(config: Config, listeners: Listeners, control: Control) -> Resu
     let status = notify::Status::new();
 
     let http_state = HttpState::new(store.clone(), Arc::clone(&metrics), view(&node, &status), retry, token);
+    let http_state = http_state.with_reject(reject);
     let stop = Stop::new(&control.shutdown);
     let mut http = tokio::spawn(http::serve(listeners.http, http_state, stop.late.clone().cancelled_owned()));
 
     let worker = work::Worker::new(store.clone(), Arc::clone(&live), Arc::clone(&metrics), Arc::clone(&outbox_changed));
-    let grouping = Grouping::replay(store.clone(), Arc::clone(&live), worker).await?;
-    let mut grouping = tokio::spawn(grouping.run(Inbox { new_instances, retries, removed }, stop.grouping.clone()));
+    let grouping = Grouping::replay(store.clone(), Arc::clone(&live), worker, audit.clone()).await?;
+    let mut grouping =
+        tokio::spawn(grouping.run(Inbox { new_instances, retries, removed, rejects }, stop.grouping.clone()));
     let mut receiving = tokio::spawn(receive::serve(listeners.dicom, Arc::clone(&node), stop.first.clone()));
     let (to, late) = (store.clone(), stop.late.clone());
     let deliver = handover::deliver(to, Arc::clone(&live), metrics, audit.clone(), outbox_changed, late);
@@ -150,6 +156,10 @@ pub async fn run(config: Config, listeners: Listeners, control: Control) -> Resu
     let reporting = tokio::spawn({
         let (node, stop) = (Arc::clone(&node), stop.first.clone());
         async move { node.report_commitments(stop).await }
+    });
+    let retrieving = tokio::spawn({
+        let (node, stop) = (Arc::clone(&node), stop.first.clone());
+        async move { node.retrieve_missing(stop).await }
     });
     let stop_auditing = CancellationToken::new();
     let auditing = tokio::spawn(audit_writer.run(stop_auditing.clone()));
@@ -187,7 +197,7 @@ pub async fn run(config: Config, listeners: Listeners, control: Control) -> Resu
         if !http.is_finished() {
             let _ = http.await;
         }
-        let _ = tokio::join!(upkeep, reloading, reporting);
+        let _ = tokio::join!(upkeep, reloading, reporting, retrieving);
     };
     if tokio::time::timeout(DRAIN, drain).await.is_err() {
         warn!("the drain took too long: what still ran begins again at the next start");

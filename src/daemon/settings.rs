@@ -115,6 +115,7 @@ pub(super) fn node(config: &Config) -> Result<NodeSettings, SettingsError> {
         match_keywords: config.keywords().into_iter().collect(),
         tls: tls.transpose()?,
         users: dicom.users.as_deref().map(Users::load).transpose()?,
+        retrieve_after: config.case.series_settle,
         storage_commitment: dicom.storage_commitment,
         commitment_reports: config.destinations.iter().any(|destination| destination.storage_commitment),
         ..NodeSettings::new(title(&dicom.ae_title)?)

@@ -11,6 +11,7 @@ pub mod layers;
 pub mod part10;
 pub mod private;
 pub mod product;
+pub mod rejection;
 pub mod sr;
 pub mod time;
 pub mod uid;

@@ -5,11 +5,13 @@ use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
 use super::limit::Peer;
-use super::{HttpState, access};
+use super::{HttpState, Reject, access};
 use crate::case::CaseId;
 use crate::clock::Timestamp;
+use crate::dicom::rejection::RejectionReason;
 use crate::finding::Finding;
 use crate::report::DocumentKind;
 use crate::store::{CaseRecord, CaseState, DeliveryState, OutboxEntry, Store, StoreError};
@@ -233,12 +235,8 @@ pub(super) async fn retry(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    if let Err(refusal) = access::may_change(state.token.as_ref(), peer.0, &headers) {
-        let status = match refusal {
-            access::Refusal::Token => StatusCode::UNAUTHORIZED,
-            access::Refusal::Elsewhere | access::Refusal::CrossSite => StatusCode::FORBIDDEN,
-        };
-        return message(status, &refusal.to_string());
+    if let Some(refusal) = refused(&state, peer, &headers) {
+        return refusal;
     }
     let (store, id) = (state.store.clone(), CaseId(id));
     let asked = id.clone();
@@ -256,6 +254,49 @@ pub(super) async fn retry(
     // The button of the status page comes as a form and wants to see the page again.
     let is_form = headers.get(header::CONTENT_TYPE).is_some_and(|value| value == "application/x-www-form-urlencoded");
     if is_form { Redirect::to("/").into_response() } else { message(StatusCode::ACCEPTED, "the case is tried again") }
+}
+
+/// The answer to one who may change nothing.
+fn refused(state: &HttpState, peer: Peer, headers: &HeaderMap) -> Option<Response> {
+    let refusal = access::may_change(state.token.as_ref(), peer.0, headers).err()?;
+    let status = match refusal {
+        access::Refusal::Token => StatusCode::UNAUTHORIZED,
+        access::Refusal::Elsewhere | access::Refusal::CrossSite => StatusCode::FORBIDDEN,
+    };
+    Some(message(status, &refusal.to_string()))
+}
+
+/// What `POST /api/reject` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RejectBody {
+    /// UIDs of instances and series, ids of cases.
+    pub names: Vec<String>,
+    /// Why: it decides the title of the rejection notes, and whether the instances may come back.
+    pub reason: RejectionReason,
+}
+
+pub(super) async fn reject(
+    State(state): State<HttpState>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    headers: HeaderMap,
+    Json(body): Json<RejectBody>,
+) -> Response {
+    if let Some(refusal) = refused(&state, peer, &headers) {
+        return refusal;
+    }
+    let Some(rejects) = state.reject else { return message(StatusCode::NOT_FOUND, "nothing can be withdrawn here") };
+    let (answer, answered) = oneshot::channel();
+    let RejectBody { names, reason } = body;
+    if rejects.try_send(Reject { names, reason, answer }).is_err() {
+        return message(StatusCode::SERVICE_UNAVAILABLE, "the daemon is busy or stops, try again");
+    }
+    match answered.await {
+        Ok(0) => message(StatusCode::NOT_FOUND, "nothing of that is stored"),
+        Ok(1) => message(StatusCode::OK, "1 instance is withdrawn"),
+        Ok(n_instances) => message(StatusCode::OK, &format!("{n_instances} instances are withdrawn")),
+        Err(_) => message(StatusCode::SERVICE_UNAVAILABLE, "the daemon stops, try again"),
+    }
 }
 
 fn message(status: StatusCode, message: &str) -> Response {

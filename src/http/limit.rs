@@ -20,6 +20,8 @@ const CONNECTIONS_MAX: usize = 64;
 const SILENCE_MAX: Duration = Duration::from_secs(90);
 /// No request has a body worth more.
 pub(super) const BODY_BYTES_MAX: usize = 4 << 10;
+/// The body of a withdrawal: some thousand UIDs.
+pub(super) const REJECT_BYTES_MAX: usize = 256 << 10;
 /// How long running requests may take after the end was asked for.
 pub(super) const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
 

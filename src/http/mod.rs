@@ -8,6 +8,7 @@
 //! | `/` | the status page |
 //! | `/api/cases`, `/api/cases/ID` | [`api::CaseList`], [`api::CaseDetail`] |
 //! | `POST /api/cases/ID/retry` | tries a parked or failed case again, and what could not be delivered |
+//! | `POST /api/reject` | withdraws instances, series or cases: [`api::RejectBody`] |
 //!
 //! Nothing here shows patient data: cases have ids of their own, UIDs are short hashes. What changes something needs the
 //! token, or comes from this machine where there is none (see [`access`]).
@@ -31,12 +32,13 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 pub use access::{Token, TokenError};
 
 use crate::case::CaseId;
 use crate::clock::Timestamp;
+use crate::dicom::rejection::RejectionReason;
 use crate::metrics::Metrics;
 use crate::store::Store;
 
@@ -47,7 +49,19 @@ pub struct HttpState {
     metrics: Arc<Metrics>,
     node: NodeView,
     retry: mpsc::Sender<CaseId>,
+    reject: Option<mpsc::Sender<Reject>>,
     token: Option<Token>,
+}
+
+/// What somebody withdraws.
+#[derive(Debug)]
+pub struct Reject {
+    /// UIDs of instances and series, ids of cases.
+    pub names: Vec<String>,
+    /// Why.
+    pub reason: RejectionReason,
+    /// Told how many instances went.
+    pub answer: oneshot::Sender<usize>,
 }
 
 /// Asks the daemon what the node is doing right now.
@@ -105,7 +119,13 @@ impl HttpState {
         token: Option<Token>,
     ) -> Self {
         metrics.add_collector(Box::new(metrics::Scrape::new(store.clone(), Arc::clone(&node))));
-        Self { store, metrics, node, retry, token }
+        Self { store, metrics, node, retry, reject: None, token }
+    }
+
+    /// With somebody who hears of what is to be withdrawn.
+    #[must_use]
+    pub fn with_reject(self, reject: mpsc::Sender<Reject>) -> Self {
+        Self { reject: Some(reject), ..self }
     }
 }
 
@@ -148,6 +168,7 @@ fn router(state: HttpState) -> Router {
         .route("/api/cases", get(api::cases))
         .route("/api/cases/{id}", get(api::case))
         .route("/api/cases/{id}/retry", post(api::retry))
+        .route("/api/reject", post(api::reject).layer(DefaultBodyLimit::max(limit::REJECT_BYTES_MAX)))
         .layer(DefaultBodyLimit::max(limit::BODY_BYTES_MAX))
         .layer(middleware::from_fn(harden))
         .with_state(state)

@@ -46,6 +46,7 @@ fn case(id: &str, state: CaseState) -> CaseRecord {
         findings: vec![Finding::new(FindingKind::AmbiguousSeries, "CT", "2 series of 200 slices")],
         attempts: 1,
         next_attempt_at: None,
+        lapsed: false,
         created_at: at(0),
         updated_at: at(60),
         spec: Some(CaseSpec {

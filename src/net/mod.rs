@@ -7,6 +7,7 @@
 //! command_set, dimse, status   messages as types
 //! receive/  associations that others open: verification, storage
 //! deliver/  associations that we open: verification, storage
+//! query/    what is named and did not come: C-FIND, C-MOVE
 //! commitment/   our word for what we store, and that of others for what we sent
 //! ```
 //!
@@ -19,6 +20,7 @@ pub mod commitment;
 pub mod deliver;
 pub mod dimse;
 pub mod pdu;
+pub mod query;
 pub mod receive;
 pub mod requestor;
 pub mod settings;

@@ -31,6 +31,8 @@ pub struct NodeSettings {
     pub max_operations: u16,
     /// Attribute keywords that the protocols match on besides the usual ones.
     pub match_keywords: Vec<String>,
+    /// How long what an object names may take to come by itself before a peer is asked for it.
+    pub retrieve_after: Duration,
     /// Whether we give our word for what we store: N-ACTION of storage commitment.
     pub storage_commitment: bool,
     /// Whether others report to us what became of what we sent: N-EVENT-REPORT of storage commitment.
@@ -95,6 +97,7 @@ impl NodeSettings {
             association_timeout: Duration::from_secs(10),
             max_operations: 8,
             match_keywords: Vec::new(),
+            retrieve_after: Duration::from_secs(10),
             storage_commitment: false,
             commitment_reports: false,
             tls: None,

@@ -41,31 +41,47 @@ const TYPE_3: [Tag; 7] = [
 
 /// Copies patient and study attributes into a document; says what could not be copied.
 pub(super) fn put_patient_and_study(document: &mut InMemDicomObject, image: &ImageSeries) -> Vec<Finding> {
+    put_patient_and_study_of(document, &image.header, &image.study, &image.role)
+}
+
+/// The same from the header of any object; `subject` is what findings are about.
+pub(super) fn put_patient_and_study_of(
+    document: &mut InMemDicomObject,
+    header: &InMemDicomObject,
+    study: &Uid,
+    subject: &str,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     for tag in TYPE_2 {
-        put_copy(document, image, tag, &mut findings);
+        put_copy(document, header, subject, tag, &mut findings);
     }
-    for tag in TYPE_3.into_iter().filter(|tag| attributes::has_value(&image.header, *tag)) {
-        put_copy(document, image, tag, &mut findings);
+    for tag in TYPE_3.into_iter().filter(|tag| attributes::has_value(header, *tag)) {
+        put_copy(document, header, subject, tag, &mut findings);
     }
-    let methods = attributes::items(&image.header, tags::DEIDENTIFICATION_METHOD_CODE_SEQUENCE);
+    let methods = attributes::items(header, tags::DEIDENTIFICATION_METHOD_CODE_SEQUENCE);
     let methods: Vec<_> = methods.iter().filter_map(read_code_item).map(|code| code_item(&code)).collect();
     if !methods.is_empty() {
         put_items(document, tags::DEIDENTIFICATION_METHOD_CODE_SEQUENCE, methods);
     }
-    put_uid(document, tags::STUDY_INSTANCE_UID, &image.study);
+    put_uid(document, tags::STUDY_INSTANCE_UID, study);
     findings
 }
 
-fn put_copy(document: &mut InMemDicomObject, image: &ImageSeries, tag: Tag, findings: &mut Vec<Finding>) {
-    let values = attributes::texts(&image.header, tag);
+fn put_copy(
+    document: &mut InMemDicomObject,
+    header: &InMemDicomObject,
+    subject: &str,
+    tag: Tag,
+    findings: &mut Vec<Finding>,
+) {
+    let values = attributes::texts(header, tag);
     match illegal(tag, &values) {
         None if values.is_empty() => put_empty(document, tag),
         None => put_texts(document, tag, values),
         Some(reason) => {
             put_empty(document, tag);
             let detail = format!("{} {reason}; written empty", Named(tag));
-            findings.push(Finding::new(FindingKind::IllegalAttribute, &image.role, detail));
+            findings.push(Finding::new(FindingKind::IllegalAttribute, subject, detail));
         }
     }
 }

@@ -13,6 +13,7 @@ mod measure;
 mod model;
 mod reg;
 mod regions;
+mod rejection;
 mod result;
 mod seg;
 mod sr;
@@ -21,6 +22,7 @@ pub mod verify;
 pub use csv::features_csv;
 pub use error::ReportError;
 pub use json::report_json;
+pub use rejection::{Rejected, Rejecting, rejection_note};
 pub use result::*;
 
 use dicom_dictionary_std::uids;

@@ -247,6 +247,8 @@ pub enum DocumentKind {
     Picture,
     /// Encapsulated PDF.
     Pdf,
+    /// Key object selection that takes documents back.
+    Rejection,
 }
 
 impl DocumentKind {
@@ -259,6 +261,7 @@ impl DocumentKind {
             Self::Reg => "reg",
             Self::Picture => "picture",
             Self::Pdf => "pdf",
+            Self::Rejection => "rejection",
         }
     }
 }

@@ -84,6 +84,9 @@ pub struct CaseRecord {
     pub created_at: Timestamp,
     /// When this record was last changed.
     pub updated_at: Timestamp,
+    /// Whether what this revision was made of was corrected or withdrawn, and no other one is made yet.
+    #[serde(default)]
+    pub lapsed: bool,
     /// What the pipeline gets; absent in lists.
     #[serde(default)]
     pub spec: Option<CaseSpec>,

@@ -5,6 +5,7 @@
 //! incoming/N.part                     objects on their way in; emptied at start
 //! instances/HH/STUDY/SERIES/INSTANCE.SHA256.dcm
 //! conflicts/HH/STUDY/SERIES/INSTANCE.SHA256.dcm
+//! withdrawn/HH/STUDY/SERIES/INSTANCE.SHA256.dcm       what was rejected
 //! damaged/                            files that a power cut left torn
 //! cases/CASE.json
 //! results/CASE/REVISION/              documents, features.csv, report.json, manifest.json
@@ -43,11 +44,12 @@ impl Layout {
         &self.root
     }
 
-    pub(super) fn directories(&self) -> [PathBuf; 10] {
+    pub(super) fn directories(&self) -> [PathBuf; 11] {
         [
             self.incoming(),
             self.instances(),
             self.conflicts(),
+            self.withdrawn_instances(),
             self.damaged(),
             self.cases(),
             self.results(),
@@ -82,6 +84,9 @@ impl Layout {
     pub(super) fn conflicts(&self) -> PathBuf {
         self.root.join("conflicts")
     }
+    pub(super) fn withdrawn_instances(&self) -> PathBuf {
+        self.root.join("withdrawn")
+    }
     pub(super) fn damaged(&self) -> PathBuf {
         self.root.join("damaged")
     }
@@ -108,6 +113,11 @@ impl Layout {
     /// The final place of an instance.
     pub(super) fn instance(&self, facts: &InstanceFacts, sha256: &Digest) -> PathBuf {
         place(&self.instances(), facts, sha256)
+    }
+
+    /// The place of an instance that was rejected.
+    pub(super) fn withdrawn(&self, facts: &InstanceFacts, sha256: &Digest) -> PathBuf {
+        place(&self.withdrawn_instances(), facts, sha256)
     }
 
     /// The place of an object whose UID is known with other bytes.

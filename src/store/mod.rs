@@ -25,7 +25,9 @@ mod retention;
 mod sled;
 #[cfg(test)]
 mod tests;
+mod withdraw;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -40,6 +42,7 @@ pub use record::{Digest, Origin, Stored, StoredInstance};
 pub use recover::{OpenReport, Recovery, VerifyReport};
 pub use results::{SavedDocument, SavedResult};
 pub use retention::Expired;
+pub use withdraw::Withdrawn;
 
 use disk::{DirectoryLock, Disk};
 use layout::Layout;
@@ -119,6 +122,8 @@ struct Inner {
     results: Mutex<()>,
     outbox: Mutex<outbox::Open>,
     commitments: Mutex<commitments::OpenCommitments>,
+    /// Instances that were rejected for good: kept aside when they come again.
+    refused: Mutex<HashSet<Uid>>,
     /// Held as long as anything above may be written: the last field to go.
     _lock: DirectoryLock,
 }

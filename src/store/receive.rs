@@ -137,7 +137,7 @@ impl Incoming {
 
     /// Makes the object durable under its UID.
     ///
-    /// [`Stored::New`] and [`Stored::Duplicate`] may be acknowledged, [`Stored::Conflict`] may not. The same instance
+    /// [`Stored::Conflict`] may not be acknowledged, all else may. The same instance
     /// from several senders at once ends as one `New` and otherwise `Duplicate`.
     ///
     /// # Errors
@@ -148,6 +148,10 @@ impl Incoming {
         let sha256 = Digest::finish(std::mem::take(&mut self.hasher));
         let _turn = inner.in_flight.enter(&facts.sop_instance);
         let _not_while_expiring = inner.gate.read().unwrap_or_else(PoisonError::into_inner);
+        if self.store.is_refused(&facts.sop_instance) {
+            self.place(&inner.layout.withdrawn(&facts, &sha256), &origin)?;
+            return Ok(Stored::Refused);
+        }
         let index = inner.index()?;
         if let Some(known) = index.record(&facts.sop_instance)? {
             let path = inner.layout.instance(&known.facts, &known.sha256);

@@ -104,6 +104,8 @@ pub enum Stored {
     Duplicate,
     /// Other bytes are stored under its UID: it was kept aside and must not be acknowledged as stored.
     Conflict,
+    /// It was rejected before: it is kept aside, durably, and not used.
+    Refused,
 }
 
 /// The index' own form of a [`StoredInstance`]: the path follows from it.

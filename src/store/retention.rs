@@ -84,7 +84,8 @@ impl Store {
                 self.remove_series(&instances, &mut expired)?;
             }
         }
-        for directory in [self.inner.layout.conflicts(), self.inner.layout.damaged()] {
+        let layout = &self.inner.layout;
+        for directory in [layout.conflicts(), layout.withdrawn_instances(), layout.damaged()] {
             remove_older(&directory, now, parked_retention, &mut expired)?;
         }
         Ok(expired)
@@ -152,7 +153,12 @@ impl Store {
             expired.bytes += instance.size;
         }
         expired.series.extend(instances.first().map(|instance| instance.facts.series.clone()));
-        let mut directory = instances.first().and_then(|instance| instance.path.parent());
+        self.remove_empty_directories(instances.first().and_then(|instance| instance.path.parent()))
+    }
+
+    /// Removes a series' directory and its study's, where nothing is left in them.
+    pub(super) fn remove_empty_directories(&self, series: Option<&Path>) -> Result<(), StoreError> {
+        let mut directory = series.filter(|series| series.is_dir());
         if let Some(directory) = directory {
             // What came back after a power cut would look like a series that lost its other half.
             self.inner.disk.sync_directory(directory)?;

@@ -14,3 +14,4 @@ mod path;
 mod patient;
 mod revisions;
 mod sts;
+mod withdrawal;

@@ -6,6 +6,7 @@ mod dcmtk;
 mod deliver;
 mod peer;
 mod python;
+mod query;
 mod raw;
 mod support;
 mod tls;

@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-pub use scu::{QueryError, SeriesFound, find_series, move_series};
+pub use scu::{QueryError, SeriesFound, count_instances, find_series, move_series};
 pub(super) use wishes::{Wish, Wishes};
 
 use super::requestor::{Destination, Timeouts};
@@ -105,7 +105,11 @@ async fn fulfil(store: &Store, settings: &NodeSettings, audit: &Audit, wish: &Wi
             info!(peer = %peer.ae_title, series, "a series that is named is not there");
             continue;
         };
-        if found.n_instances.is_some_and(|n_instances| n_instances <= missing.n_here) {
+        let n_there = match found.n_instances {
+            None if missing.n_here > 0 => count_instances(&destination, &missing.study, &missing.series).await.ok(),
+            said => said,
+        };
+        if n_there.is_some_and(|n_there| n_there <= missing.n_here) {
             return;
         }
         match move_series(&destination, &missing.study, &missing.series, &settings.ae_title).await {

@@ -18,8 +18,8 @@ pub const FIND: &str = uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND;
 /// Study Root Query/Retrieve Information Model - MOVE.
 pub const MOVE: &str = uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE;
 
-/// Answers to one query: a study has fewer series. What comes beyond is cancelled.
-const MATCHES_MAX: usize = 1_000;
+/// Answers to one query: a series has fewer instances. What comes beyond is cancelled.
+const MATCHES_MAX: usize = 10_000;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -70,10 +70,30 @@ pub struct SeriesFound {
 /// When there is no association, or the peer does not answer the query.
 pub async fn find_series(peer: &Destination, study: &Uid, series: &Uid) -> Result<Vec<SeriesFound>, QueryError> {
     let (mut requestor, context) = open(peer, FIND).await?;
-    match find(&mut requestor, &context, study, series).await {
+    let keys = identifier(study, series, &context.transfer_syntax)?;
+    match find(&mut requestor, &context, &keys).await {
         Ok(found) => {
             requestor.release().await;
-            Ok(found)
+            Ok(found.iter().filter_map(|found| series_found(found, &context.transfer_syntax, study)).collect())
+        }
+        Err(error) => {
+            requestor.abort().await;
+            Err(error)
+        }
+    }
+}
+
+/// Counts what a peer has of a series by asking for each instance: for peers that do not say it at the series level.
+///
+/// # Errors
+/// As [`find_series`].
+pub async fn count_instances(peer: &Destination, study: &Uid, series: &Uid) -> Result<u64, QueryError> {
+    let (mut requestor, context) = open(peer, FIND).await?;
+    let keys = instance_keys(study, series, &context.transfer_syntax)?;
+    match find(&mut requestor, &context, &keys).await {
+        Ok(found) => {
+            requestor.release().await;
+            Ok(found.len() as u64)
         }
         Err(error) => {
             requestor.abort().await;
@@ -126,6 +146,16 @@ pub(super) fn identifier(study: &Uid, series: &Uid, transfer_syntax: &Uid) -> Re
     write::data_set(&object, transfer_syntax)
 }
 
+/// The keys of a query at the image level.
+fn instance_keys(study: &Uid, series: &Uid, transfer_syntax: &Uid) -> Result<Vec<u8>, WriteError> {
+    let mut object = InMemDicomObject::new_empty();
+    write::put_empty(&mut object, tags::SOP_INSTANCE_UID);
+    write::put_text(&mut object, tags::QUERY_RETRIEVE_LEVEL, "IMAGE");
+    write::put_uid(&mut object, tags::STUDY_INSTANCE_UID, study);
+    write::put_uid(&mut object, tags::SERIES_INSTANCE_UID, series);
+    write::data_set(&object, transfer_syntax)
+}
+
 /// What a retrieval names: unique keys and nothing else (PS3.4 C.4.2.2.1).
 fn unique_keys(study: &Uid, series: &Uid, transfer_syntax: &Uid) -> Result<Vec<u8>, WriteError> {
     let mut object = InMemDicomObject::new_empty();
@@ -140,16 +170,11 @@ pub(super) fn explicit() -> Uid {
     Uid::parse(uids::EXPLICIT_VR_LITTLE_ENDIAN).unwrap_or_else(|_| Uid::random())
 }
 
-async fn find(
-    requestor: &mut Requestor<Stream>,
-    context: &Accepted,
-    study: &Uid,
-    series: &Uid,
-) -> Result<Vec<SeriesFound>, QueryError> {
+/// The identifiers of all matches.
+async fn find(requestor: &mut Requestor<Stream>, context: &Accepted, keys: &[u8]) -> Result<Vec<Vec<u8>>, QueryError> {
     let message_id = requestor.next_message_id();
     let rq = Command::FindRq { message_id, sop_class: Some(FIND.to_owned()) }.with_data_set();
-    let identifier = identifier(study, series, &context.transfer_syntax)?;
-    requestor.send(context.id, &rq, Some(&identifier)).await?;
+    requestor.send(context.id, &rq, Some(keys)).await?;
     let mut found = Vec::new();
     let mut n_answers = 0;
     loop {
@@ -165,11 +190,11 @@ async fn find(
                     let cancel = Command::CancelRq { responded_to: message_id }.alone();
                     requestor.send(context.id, &cancel, None).await?;
                 }
-                if 10 * MATCHES_MAX < n_answers {
+                if 2 * MATCHES_MAX < n_answers {
                     return Err(AssociationError::Protocol("it answers without an end").into());
                 }
                 if n_answers <= MATCHES_MAX {
-                    found.extend(series_found(&data_set, &context.transfer_syntax, study));
+                    found.push(data_set);
                 }
             }
             (StatusClass::Success | StatusClass::Warning | StatusClass::Cancel, _) => return Ok(found),

@@ -12,6 +12,7 @@ use crate::audit::Audit;
 use crate::clock::{self, Timestamp};
 use crate::dicom::facts::InstanceFacts;
 use crate::net::commitment::report_due;
+use crate::net::query::{self, Wishes};
 use crate::net::settings::NodeSettings;
 use crate::store::Store;
 
@@ -39,6 +40,8 @@ pub struct Node {
     pub(super) on_stored: mpsc::Sender<NewInstance>,
     pub(super) places: Arc<Places>,
     pub(super) counters: Counters,
+    /// What objects name and that may have to be asked for.
+    pub(super) wishes: Wishes,
     /// Notified when a commitment is to be reported over a new association.
     pub(super) committed: Notify,
     /// Told who sent what, and who was refused.
@@ -94,9 +97,15 @@ impl Node {
             on_stored,
             places: Arc::new(Places::default()),
             counters: Counters::default(),
+            wishes: Wishes::default(),
             committed: Notify::new(),
             audit: Audit::none(),
         }
+    }
+
+    /// Has peers send what objects name and did not come, until the shutdown.
+    pub async fn retrieve_missing(&self, shutdown: CancellationToken) {
+        query::run(self.store.clone(), || self.settings(), &self.wishes, &self.audit, shutdown).await;
     }
 
     /// Reports what we committed to, to peers that have an address, until the shutdown.

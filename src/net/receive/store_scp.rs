@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 use super::file_meta::file_meta;
 use super::negotiate::Context;
@@ -198,6 +198,9 @@ impl Job {
         Some(match outcome {
             Ok((stored, facts)) => {
                 count(if stored == Stored::New { &counters.stored } else { &counters.duplicates });
+                if stored == Stored::Refused {
+                    info!(peer = %self.sender.title, instance = hash, "an instance that was rejected came again");
+                }
                 let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
                 debug!(peer = %self.sender.title, instance = hash, ?stored, took_ms, "instance stored");
                 let response = Response::new(self.rq.message_id, Status::SUCCESS)
@@ -253,11 +256,14 @@ impl Job {
         match stored {
             Stored::New => {
                 // Nobody listens while the daemon stops: the next start finds the instance in the index.
+                if self.settings.peers.iter().any(|peer| peer.retrieve) {
+                    self.node.wishes.add(&facts, &calling_ae, self.settings.retrieve_after);
+                }
                 let new = NewInstance { facts: facts.clone(), received_at, calling_ae };
                 place.map(|place| place.send(new));
                 Ok((stored, facts))
             }
-            Stored::Duplicate => Ok((stored, facts)),
+            Stored::Duplicate | Stored::Refused => Ok((stored, facts)),
             Stored::Conflict => {
                 count(&self.node.counters.conflicts);
                 let comment = "other content is stored under this UID; kept aside";

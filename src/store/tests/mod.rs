@@ -6,3 +6,4 @@ mod property;
 mod receive;
 mod recover;
 mod retention;
+mod withdraw;

@@ -28,6 +28,7 @@ fn case(id: &str, state: CaseState) -> CaseRecord {
         next_attempt_at: Some(at(9)),
         created_at: at(0),
         updated_at: at(1),
+        lapsed: false,
         spec: None,
     }
 }

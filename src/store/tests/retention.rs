@@ -25,6 +25,7 @@ fn put(store: &Store, id: &str, state: CaseState, series: &[&str], day: i64) {
         next_attempt_at: None,
         created_at: at(0),
         updated_at: at(day * DAY),
+        lapsed: false,
         spec: None,
     };
     store.put_case(&record).unwrap();
