@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::handed::Handed;
+use super::handed::{self, Handed};
 use super::id::untaken_id;
 use super::judge::{Case, Judge};
 use super::patients::{Patients, Place};
@@ -27,6 +27,8 @@ pub struct Grouper {
     patients: Patients,
     /// The studies of each series; one, if all is well.
     places: BTreeMap<Uid, Vec<Uid>>,
+    /// What is stored that a case may be made of.
+    stored: BTreeSet<u64>,
     /// Cases that were seen or remembered. Those that were handed out stay for good, so that their revisions go on.
     cases: BTreeMap<CaseId, Case>,
     /// Studies that must be judged at the next poll.
@@ -51,6 +53,7 @@ impl Grouper {
             studies: BTreeMap::new(),
             patients: Patients::default(),
             places: BTreeMap::new(),
+            stored: BTreeSet::new(),
             cases: BTreeMap::new(),
             changed: BTreeSet::new(),
             alarms: BTreeSet::new(),
@@ -90,10 +93,14 @@ impl Grouper {
         if study.series.len() > n_series {
             self.places.entry(facts.series.clone()).or_default().push(facts.study.clone());
         }
+        if added == Added::News {
+            self.stored.extend(handed::sources(facts));
+        }
         let is_moved = study.place != place;
         let alarm = study.alarm;
         if is_moved {
             self.replace(&facts.study, &place);
+            self.part(&facts.study, &place);
         }
         if added == Added::News || alarm.is_none() {
             self.changed.insert(facts.study.clone());
@@ -112,6 +119,9 @@ impl Grouper {
         for uid in self.places.remove(series).unwrap_or_default() {
             let Some(study) = self.studies.get_mut(&uid) else { continue };
             let place = study.place.clone();
+            for gone in study.series.get(series).into_iter().flat_map(handed::sources_of_series) {
+                self.stored.remove(&gone);
+            }
             study.remove(series);
             if study.series.is_empty() {
                 self.forget(&uid, &place);
@@ -216,8 +226,8 @@ impl Grouper {
         now: Option<Timestamp>,
         ask: impl FnOnce(&Judge<'_>, &mut BTreeMap<CaseId, Case>) -> T,
     ) -> T {
-        let Self { settings, protocols, studies, patients, places, cases, .. } = self;
-        ask(&Judge { settings, protocols, studies, patients, places, now }, cases)
+        let Self { settings, protocols, studies, patients, places, stored, cases, .. } = self;
+        ask(&Judge { settings, protocols, studies, patients, places, stored, now }, cases)
     }
 
     /// Makes small what has settled.
@@ -244,6 +254,18 @@ impl Grouper {
         if let Some(study) = self.studies.get(uid) {
             self.patients.insert(&study.place, uid);
             self.changed.extend(self.patients.linked(&study.place, uid, window).cloned());
+        }
+    }
+
+    /// What came for a study may show that it is not the patient's: that is news for those that it can be linked with no more.
+    fn part(&mut self, uid: &Uid, before: &Place) {
+        let window = self.settings.link_window;
+        let linked = |place| self.patients.linked(place, uid, window).cloned().collect::<BTreeSet<_>>();
+        let now = self.studies.get(uid).map(|study| linked(&study.place)).unwrap_or_default();
+        for parted in &linked(before) - &now {
+            if let Some(study) = self.studies.get_mut(&parted) {
+                study.arrival = self.n_arrivals;
+            }
         }
     }
 

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::draft::Scene;
 use super::id::digest;
 use super::instances::digest_of_all;
 use super::marking::MarkingKind;
+use super::series::Series;
 use super::{Annotation, CaseSpec};
+use crate::dicom::facts::{InstanceFacts, InstanceKind};
 use crate::dicom::uid::Uid;
 
 /// One thing that a case is made of: an input, an annotation or a registration.
@@ -79,12 +80,18 @@ impl Handed {
     }
 }
 
-/// What is still stored of everything that a case may be made of.
-pub(super) fn present(scene: &Scene<'_>) -> BTreeSet<u64> {
-    let series = || scene.studies.iter().flat_map(|(_, study)| study.series.values());
-    let registrations = series().flat_map(|series| &series.markings).filter(|m| m.kind == MarkingKind::Registration);
+/// The sources of items that an instance is or belongs to: its series, and itself where it is a REG object.
+pub(super) fn sources(facts: &InstanceFacts) -> impl Iterator<Item = u64> {
+    let is_registration = matches!(facts.kind, InstanceKind::Registration(_));
+    let itself = is_registration.then(|| Item::registration(&facts.sop_instance).source);
+    std::iter::once(digest(&["series", facts.series.as_str()])).chain(itself)
+}
+
+/// The sources of items that go with a series.
+pub(super) fn sources_of_series(series: &Series) -> impl Iterator<Item = u64> {
+    let registrations = series.markings.iter().filter(|marking| marking.kind == MarkingKind::Registration);
     let registrations = registrations.map(|marking| Item::registration(&marking.instance).source);
-    series().map(|series| series.key).chain(registrations).collect()
+    std::iter::once(series.key).chain(registrations)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::draft::{Draft, Scene};
-use super::handed::{Handed, present};
+use super::handed::Handed;
 use super::id::{case_id, digest, untaken_id};
 use super::patients::Patients;
 use super::rules::{CaseSettings, ProtocolRules};
@@ -71,6 +71,8 @@ pub(super) struct Judge<'a> {
     pub patients: &'a Patients,
     /// The studies of each series.
     pub places: &'a BTreeMap<Uid, Vec<Uid>>,
+    /// What is stored that a case may be made of, in any study.
+    pub stored: &'a BTreeSet<u64>,
     /// `None`: everything that is waited for is over.
     pub now: Option<Timestamp>,
 }
@@ -182,7 +184,7 @@ impl Judge<'_> {
         judged.lenders.extend(lenders.symmetric_difference(&case.lenders).cloned());
         case.lenders = lenders;
 
-        let Some((since, revision)) = case.next_revision(scene, &draft, state) else {
+        let Some((since, revision)) = case.next_revision(scene, &draft, state, self.stored) else {
             case.decided = Some(state);
             return;
         };
@@ -217,7 +219,13 @@ impl Judge<'_> {
 
 impl Case {
     /// The revision that is to be made and since when it waits; `None` where there is no reason for one.
-    fn next_revision(&self, scene: &Scene<'_>, draft: &Draft<'_>, state: State) -> Option<(Timestamp, u32)> {
+    fn next_revision(
+        &self,
+        scene: &Scene<'_>,
+        draft: &Draft<'_>,
+        state: State,
+        stored: &BTreeSet<u64>,
+    ) -> Option<(Timestamp, u32)> {
         let Some(handed) = &self.handed else { return Some((self.created_at, 1)) };
         if self.lapsed {
             return Some((self.created_at, handed.revision.saturating_add(1)));
@@ -230,7 +238,7 @@ impl Case {
         // Sources that expire may leave another choice among the rest: that is no reason either.
         let has_news = self.decided.is_none_or(|decided| decided.arrival < state.arrival);
         let is_doubted = scene.studies.first().is_some_and(|(_, study)| study.place.owner.is_ambiguous());
-        if !has_news || !is_doubted && !handed.differs(&items, &present(scene)) {
+        if !has_news || !is_doubted && !handed.differs(&items, stored) {
             return None;
         }
         let new = dated.iter().filter(|(item, _)| !handed.has(item)).map(|(_, at)| *at).min();

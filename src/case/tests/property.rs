@@ -63,7 +63,7 @@ fn instances() -> impl Strategy<Value = Vec<InstanceFacts>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_order_and_any_interleaving_gives_the_same_cases(

@@ -42,6 +42,27 @@ fn a_newer_drawing_makes_a_revision_of_the_same_case() {
 }
 
 #[test]
+fn a_study_that_turns_out_not_to_be_the_patients_is_taken_out_of_what_was_made_with_it() {
+    let mr = with(images("MR", "1.2.4", 3, 12), |facts| "20240320".clone_into(&mut facts.study_date));
+    let mut node = Node::new(protocol());
+    node.add(&mr, 0);
+    node.add(&whole(STUDY), 0);
+    assert_eq!(spec(&node.run_until(60)).inputs.len(), 3);
+    let mut another = instance("1.2.4", 9, 1);
+    another.study_date.clone_from(&mr[0].study_date);
+    another.patient.id = "P2".to_owned();
+    node.add([&another], 5000);
+    let changes = node.run_until(100_000);
+    let second = changes.iter().find_map(|change| match &change.standing {
+        Standing::Ready(spec) => Some(spec),
+        _ => None,
+    });
+    let second = second.unwrap();
+    let roles: Vec<&str> = second.inputs.iter().map(|input| input.role.as_str()).collect();
+    assert_eq!((second.revision, roles), (2, vec!["CT", "PT"]));
+}
+
+#[test]
 fn an_older_drawing_and_a_rejected_one_make_none() {
     let (mut node, _) = handed();
     let mut rejected = redrawn(21);
