@@ -78,7 +78,9 @@ fn a_protocols_model_harmonises_its_block_and_every_other_says_why_not() {
     let wanted = Wanted { kinds: vec![DocumentKind::Sr], ..Wanted::default() };
     let documents = documents_wanted(&result, &wanted).unwrap();
     assert!(documents.iter().all(|document| verify::verify(&document.bytes).is_empty()));
-    let text = String::from_utf8_lossy(&documents[0].bytes).into_owned();
+    // The segmentations that it refers to come before it.
+    let report = documents.iter().find(|document| document.kind == DocumentKind::Sr).unwrap();
+    let text = String::from_utf8_lossy(&report.bytes).into_owned();
     assert!(text.contains("ComBat-harmonised") && text.contains("harmonisation_batch=CT|"), "in the report");
 
     put_in_force(storage.path(), &without, "another");
