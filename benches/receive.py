@@ -27,6 +27,17 @@ TICKS = os.sysconf("SC_CLK_TCK")
 WIDTHS = (1, 4, 8)
 
 
+def dcmtk(name):
+    """A program of dcmtk; others install programs of the same names."""
+    for directory in os.environ["PATH"].split(os.pathsep):
+        path = os.path.join(directory, name)
+        if os.access(path, os.X_OK):
+            said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
+            if "dcmtk" in said:
+                return path
+    sys.exit(f"{name} of dcmtk is not installed")
+
+
 def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -106,7 +117,7 @@ class Receiver:
 
 def storescp(at):
     port, directory = free_port(), tempfile.mkdtemp(dir=at)
-    return Receiver("storescp", ["storescp", "--fork", "-aet", "BENCH", "-od", directory, str(port)], port, directory)
+    return Receiver("storescp", [dcmtk("storescp"), "--fork", "-aet", "BENCH", "-od", directory, str(port)], port, directory)
 
 
 def orthanc(at):
@@ -149,7 +160,7 @@ def send(receiver, files, width):
     begun = time.monotonic()
     senders = [
         subprocess.Popen(
-            ["dcmsend", "-aec", "BENCH", "127.0.0.1", str(receiver.port), *share],
+            [dcmtk("dcmsend"), "-aec", "BENCH", "127.0.0.1", str(receiver.port), *share],
             env=environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use radiomicsd::clock;
 use radiomicsd::dicom::facts::{InstanceFacts, InstanceKind, PatientIdentity};
+use radiomicsd::dicom::likeness;
 use radiomicsd::dicom::uid::Uid;
 use radiomicsd::store::{Durability, Origin, Store, StoreSettings};
 
@@ -52,6 +53,7 @@ fn measure(parent: &Path, durability: Durability, size: usize, senders: usize) -
         durability,
         read_facts: Arc::new(|_| Err("nothing is read again".to_owned())),
         facts_version: String::new(),
+        compare: likeness::of,
     };
     let (store, _) = Store::open(&settings)?;
     let data = vec![0x5A_u8; size];
@@ -100,7 +102,7 @@ fn send(store: &Store, number: u32, data: &[u8]) -> Result<(), Failure> {
         incoming.write(piece)?;
     }
     incoming.write(&number.to_le_bytes())?;
-    incoming.commit(facts, Origin { calling_ae: "BENCH".to_owned(), received_at: clock::now() })?;
+    incoming.commit(facts, Origin { calling_ae: "BENCH".to_owned(), received_at: clock::now(), may_correct: false })?;
     Ok(())
 }
 

@@ -56,9 +56,23 @@ pub struct Peer {
     pub retrieve: bool,
     /// Whether it has to name a user where there is a file of users.
     pub require_user: bool,
+    /// What becomes of an instance that it sends again with another header.
+    pub corrections: Corrections,
     /// TLS to where it answers.
     pub tls: Option<ClientTls>,
 }
+
+/// What becomes of an instance that comes again with the same content and another header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Corrections {
+    /// What is stored stays.
+    Keep,
+    /// The newcomer takes its place, and what was measured of it is measured again.
+    Replace,
+}
+
+const CORRECTIONS: &[(&str, Corrections)] = &[("keep", Corrections::Keep), ("replace", Corrections::Replace)];
 
 /// TLS by the BCP 195 profile (PS3.15 B.12).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -144,7 +158,9 @@ fn check_peer(raw: RawPeer, key: &KeyPath, c: &mut Checker<'_>) -> Option<Peer> 
         c.problem(&key.key("tls"), "is given without an address, expected where the peer answers".to_owned());
     }
     let require_user = raw.require_user.unwrap_or(defaults::PEER_REQUIRE_USER);
-    Some(Peer { ae_title: ae_title?, networks, address, max_associations, retrieve, require_user, tls })
+    let corrections = c.choice(&key.key("corrections"), raw.corrections.as_deref(), CORRECTIONS);
+    let corrections = corrections.unwrap_or(Corrections::Keep);
+    Some(Peer { ae_title: ae_title?, networks, address, max_associations, retrieve, require_user, corrections, tls })
 }
 
 fn check_tls(raw: RawTls, key: &KeyPath, c: &mut Checker<'_>) -> Option<Tls> {

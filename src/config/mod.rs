@@ -29,7 +29,7 @@ use serde::Serialize;
 use toml::de::DeTable;
 
 pub use destination::{Destination, RetrySettings, SrClass};
-pub use dicom::{Dicom, Peer, Tls};
+pub use dicom::{Corrections, Dicom, Peer, Tls};
 pub use error::{ConfigError, Problem};
 pub use input::{Fwhm, Input, code_of};
 pub use locate::Position;

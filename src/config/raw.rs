@@ -48,6 +48,7 @@ pub(super) struct RawPeer {
     pub max_associations: Option<i64>,
     pub retrieve: Option<bool>,
     pub require_user: Option<bool>,
+    pub corrections: Option<String>,
     pub tls: Option<RawClientTls>,
 }
 

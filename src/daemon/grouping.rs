@@ -2,7 +2,7 @@
 //!
 //! It is the only writer of case records. A record is durable before its job starts.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use super::correct::{self, Newest};
 use super::settings::Live;
 use super::withdraw::{self, Rejection};
 use super::work::{Ended, Outcome, Worker};
@@ -18,6 +19,7 @@ use crate::audit::Audit;
 use crate::case::{CaseChange, CaseId, CaseSettings, Grouper, ProtocolRules, Standing};
 use crate::clock::Timestamp;
 use crate::config::{Config, Protocol};
+use crate::dicom::facts::InstanceFacts;
 use crate::dicom::rejection::{self, RejectionReason};
 use crate::dicom::uid::Uid;
 use crate::http::Reject;
@@ -136,8 +138,12 @@ impl Grouping {
 
     /// New instances go to the grouping; a note that rejects others takes them out.
     async fn take(&mut self, batch: &mut Vec<NewInstance>) {
-        let mut notes = Vec::new();
+        let (mut notes, mut corrections) = (Vec::new(), Vec::new());
         for new in batch.drain(..) {
+            if new.is_correction {
+                corrections.push(new.facts);
+                continue;
+            }
             self.grouper.add(&new.facts, new.received_at);
             if rejection::may_reject(&new.facts.sop_class) {
                 notes.push(new.facts.sop_instance);
@@ -149,6 +155,34 @@ impl Grouping {
             if let Some(Some(rejection)) = read {
                 self.withdraw(rejection).await;
             }
+        }
+        if !corrections.is_empty() {
+            self.correct(&corrections).await;
+        }
+    }
+
+    /// Groups anew what has another header now, and has every case made again that was made of it.
+    async fn correct(&mut self, corrections: &[InstanceFacts]) {
+        let series: BTreeSet<&Uid> = corrections.iter().map(|facts| &facts.series).collect();
+        for series in series {
+            self.regroup(series).await;
+        }
+        let instances: Vec<Uid> = corrections.iter().map(|facts| facts.sop_instance.clone()).collect();
+        let store = self.store.clone();
+        let cases = self.blocking(move || correct::cases_made_of(&store, &instances)).await;
+        for id in cases.unwrap_or_default() {
+            info!(case = %id.0, "a header was corrected: the case is made again");
+            self.grouper.lapse(&id);
+        }
+    }
+
+    /// Takes a series out of the grouping and adds it again as it is in the store.
+    async fn regroup(&mut self, series: &Uid) {
+        self.grouper.remove_series(series);
+        let (store, series) = (self.store.clone(), series.clone());
+        let left = self.blocking(move || store.instances_of_series(&series)).await;
+        for instance in left.unwrap_or_default() {
+            self.grouper.add(&instance.facts, instance.received_at);
         }
     }
 
@@ -175,12 +209,7 @@ impl Grouping {
             return 0;
         }
         for series in withdrawn.series() {
-            self.grouper.remove_series(&series);
-            let store = self.store.clone();
-            let left = self.blocking(move || store.instances_of_series(&series)).await;
-            for instance in left.unwrap_or_default() {
-                self.grouper.add(&instance.facts, instance.received_at);
-            }
+            self.regroup(&series).await;
         }
         let store = self.store.clone();
         let records = self.blocking(move || withdraw::supersede_all(&store, &withdrawn, reason)).await;
@@ -202,7 +231,7 @@ impl Grouping {
         match tokio::task::spawn_blocking(ask).await {
             Ok(Ok(answer)) => Some(answer),
             Ok(Err(error)) => {
-                error!(%error, "a withdrawal could not be finished; it is tried again at the next start");
+                error!(%error, "a withdrawal or correction could not be finished; it is tried again at the next start");
                 None
             }
             Err(_) => None,
@@ -236,11 +265,12 @@ impl Grouping {
     }
 
     async fn record_all(&mut self) -> Vec<(CaseId, CaseRecord)> {
-        let changes = self.grouper.poll(now());
+        let at = now();
+        let changes = self.grouper.poll(at);
         let mut written = Vec::new();
         for change in changes {
             let (id, store) = (change.id.clone(), self.store.clone());
-            match tokio::task::spawn_blocking(move || record(&store, &change, now())).await {
+            match tokio::task::spawn_blocking(move || record(&store, &change, at)).await {
                 Ok(Ok(Some(record))) => written.push((id, record)),
                 Ok(Ok(None)) => {}
                 Ok(Err(error)) => error!(case = %id.0, %error, "a case could not be written down"),
@@ -375,6 +405,7 @@ fn replay(
     withdraw::again(store, audit)?;
     let mut grouper = Grouper::new(settings, protocols);
     let (mut unfinished, mut lapsed) = (Vec::new(), Vec::new());
+    let mut newest = Newest::default();
     for bare in store.cases()? {
         let Some(record) = store.case(&bare.id)? else { continue };
         grouper.remember(record.id.clone(), record.created_at, record.spec.clone());
@@ -385,7 +416,16 @@ fn replay(
             unfinished.push(record);
         }
     }
-    store.for_each_instance(&mut |instance| grouper.add(&instance.facts, instance.received_at))?;
+    store.for_each_instance(&mut |instance| {
+        newest.add(&instance.facts.series, instance.received_at);
+        grouper.add(&instance.facts, instance.received_at);
+    })?;
+    for bare in store.cases()? {
+        let Some(record) = store.case(&bare.id)? else { continue };
+        if !record.lapsed && newest.is_corrected(store, &record)? {
+            lapsed.push(record.id);
+        }
+    }
     lapsed.iter().for_each(|id| grouper.lapse(id));
     Ok((grouper, unfinished))
 }
@@ -422,6 +462,7 @@ fn merged(old: Option<&CaseRecord>, change: &CaseChange, at: Timestamp) -> Optio
         attempts: 0,
         next_attempt_at: None,
         lapsed: false,
+        handed_at: old.and_then(|old| old.handed_at),
         created_at: change.created_at,
         updated_at: at,
         spec,
@@ -441,7 +482,10 @@ fn merged(old: Option<&CaseRecord>, change: &CaseChange, at: Timestamp) -> Optio
             Some(old) if old.spec.as_ref() == Some(ready) && old.state != CaseState::Collecting => {
                 return Some(CaseRecord { state: CaseState::Ready, ..old.clone() });
             }
-            _ => base(CaseState::Ready, ready.revision, Some((**ready).clone()), ""),
+            _ => CaseRecord {
+                handed_at: Some(at),
+                ..base(CaseState::Ready, ready.revision, Some((**ready).clone()), "")
+            },
         },
     };
     let same = old.is_some_and(|old| CaseRecord { updated_at: old.updated_at, ..new.clone() } == *old);

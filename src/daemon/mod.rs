@@ -13,6 +13,7 @@
 //! thing on free ports.
 
 mod budget;
+mod correct;
 mod grouping;
 mod handover;
 mod installation;
@@ -270,6 +271,7 @@ fn view(node: &Arc<Node>, status: &notify::Status) -> http::NodeView {
             aborted,
             stored,
             duplicates,
+            corrected,
             conflicts,
             failed,
             received_bytes,
@@ -284,6 +286,7 @@ fn view(node: &Arc<Node>, status: &notify::Status) -> http::NodeView {
             aborted,
             stored,
             duplicates,
+            corrected,
             conflicts,
             failed: failed.saturating_sub(conflicts),
             received_bytes,

@@ -10,12 +10,12 @@ use tracing::{error, info, warn};
 use super::Reload;
 use crate::audit::{Audit, AuditSettings, SyslogServer, Transport};
 use crate::config::{self, Config};
-use crate::dicom::facts;
+use crate::dicom::{facts, likeness};
 use crate::net::deliver::{Backoff, Destination, Outlet, Timeouts};
 use crate::net::receive::Node;
 use crate::net::tls::{Identity, TlsClient, TlsError, TlsServer};
 use crate::net::users::{Users, UsersError};
-use crate::net::{AeTitle, AeTitleError, NodeSettings, Peer};
+use crate::net::{AeTitle, AeTitleError, Corrections, NodeSettings, Peer};
 use crate::store::{Durability, StoreSettings};
 
 /// Why a configuration that is well-formed cannot be followed.
@@ -98,6 +98,10 @@ pub(super) fn node(config: &Config) -> Result<NodeSettings, SettingsError> {
             max_associations: Some(peer.max_associations as usize),
             retrieve: peer.retrieve,
             require_user: peer.require_user,
+            corrections: match peer.corrections {
+                config::Corrections::Keep => Corrections::Keep,
+                config::Corrections::Replace => Corrections::Replace,
+            },
             tls: client_tls("dicom.peer.tls", peer.tls.as_ref())?,
         })
     });
@@ -185,6 +189,7 @@ pub fn store_settings(config: &Config) -> StoreSettings {
         },
         read_facts: Arc::new(move |path| facts::read(path, &keywords).map_err(|error| error.to_string())),
         facts_version: version.iter().take(8).map(|byte| format!("{byte:02x}")).collect(),
+        compare: likeness::of,
     }
 }
 

@@ -290,7 +290,9 @@ fn keep(store: &Store, our_title: &str, document: &Document) -> Result<(), Store
     let mut incoming = store.begin()?;
     incoming.write_meta(meta)?;
     incoming.write(data_set)?;
-    incoming.commit(facts, Origin { calling_ae: our_title.to_owned(), received_at: now() }).map(drop)
+    incoming
+        .commit(facts, Origin { calling_ae: our_title.to_owned(), received_at: now(), may_correct: false })
+        .map(drop)
 }
 
 fn rejecting(installation: &str, reason: RejectionReason) -> Rejecting<'_> {

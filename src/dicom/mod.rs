@@ -8,6 +8,7 @@ pub mod dataset;
 pub mod facts;
 pub mod geometry;
 pub mod layers;
+pub mod likeness;
 pub mod part10;
 pub mod private;
 pub mod product;

@@ -56,6 +56,7 @@ fn encode_node(encoder: &mut DescriptorEncoder<'_>, node: &NodeSnapshot) -> fmt:
     let instances = [
         ("stored", node.stored),
         ("duplicate", node.duplicates),
+        ("corrected", node.corrected),
         ("conflict", node.conflicts),
         ("failed", node.failed),
     ];

@@ -88,7 +88,9 @@ pub struct NodeSnapshot {
     pub stored: u64,
     /// Instances that were there already so far.
     pub duplicates: u64,
-    /// Instances kept aside because other bytes are stored under their UID so far.
+    /// Instances whose header was corrected so far.
+    pub corrected: u64,
+    /// Instances kept aside because other content are stored under their UID so far.
     pub conflicts: u64,
     /// Instances answered with another failure so far.
     pub failed: u64,

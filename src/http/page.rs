@@ -154,7 +154,7 @@ fn associations(shown: &Shown) -> Markup {
             p.quiet {
                 (grouped(node.accepted)) " accepted, " (grouped(node.rejected)) " rejected, "
                 (grouped(node.aborted)) " aborted since the start. Instances: " (grouped(node.stored)) " stored, "
-                (grouped(node.duplicates)) " duplicates, " (grouped(node.conflicts)) " conflicts, "
+                (grouped(node.duplicates)) " duplicates, " (grouped(node.corrected)) " corrected, " (grouped(node.conflicts)) " conflicts, "
                 (grouped(node.failed)) " failed; " (bytes(node.received_bytes)) " received."
             }
             @if !node.associations.is_empty() {

@@ -10,6 +10,7 @@ use super::api::{CaseDetail, CaseList};
 use super::{AssociationView, HttpState, NodeSnapshot, Token, serve};
 use crate::case::{CaseId, CaseSpec, RoleInput};
 use crate::clock::Timestamp;
+use crate::dicom::likeness;
 use crate::dicom::uid::Uid;
 use crate::finding::{Finding, FindingKind};
 use crate::metrics::{CaseOutcome, DeliveryOutcome, Metrics};
@@ -47,6 +48,7 @@ fn case(id: &str, state: CaseState) -> CaseRecord {
         attempts: 1,
         next_attempt_at: None,
         lapsed: false,
+        handed_at: None,
         created_at: at(0),
         updated_at: at(60),
         spec: Some(CaseSpec {
@@ -74,6 +76,7 @@ async fn start(token: Option<&str>, not_ready: Option<&str>, reserve_bytes: u64)
         durability: Durability::Full,
         read_facts: Arc::new(|_| Err("not read in this test".to_owned())),
         facts_version: String::new(),
+        compare: likeness::of,
     };
     let store = Store::open(&settings).unwrap().0;
     let snapshot = NodeSnapshot {

@@ -33,6 +33,6 @@ pub mod users;
 mod wire;
 
 pub use ae_title::{AeTitle, AeTitleError};
-pub use settings::{NodeSettings, Peer};
+pub use settings::{Corrections, NodeSettings, Peer};
 pub use status::{Status, StatusClass};
 pub use stream::Stream;

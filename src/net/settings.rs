@@ -58,8 +58,19 @@ pub struct Peer {
     pub retrieve: bool,
     /// Whether it has to name a user where there is a list of users.
     pub require_user: bool,
+    /// What becomes of an instance that it sends again with another header.
+    pub corrections: Corrections,
     /// TLS to where it answers.
     pub tls: Option<TlsClient>,
+}
+
+/// What becomes of an instance that comes again with the same pixels, contours or content, and another header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Corrections {
+    /// What is stored stays; the newcomer is a conflict.
+    Keep,
+    /// The newcomer takes its place, and cases that were made of it are made again.
+    Replace,
 }
 
 impl Peer {
@@ -73,6 +84,7 @@ impl Peer {
             max_associations: None,
             retrieve: false,
             require_user: true,
+            corrections: Corrections::Keep,
             tls: None,
         }
     }

@@ -87,6 +87,9 @@ pub struct CaseRecord {
     /// Whether what this revision was made of was corrected or withdrawn, and no other one is made yet.
     #[serde(default)]
     pub lapsed: bool,
+    /// When grouping handed out what the pipeline gets.
+    #[serde(default)]
+    pub handed_at: Option<Timestamp>,
     /// What the pipeline gets; absent in lists.
     #[serde(default)]
     pub spec: Option<CaseSpec>,

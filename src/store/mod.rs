@@ -49,10 +49,14 @@ use layout::Layout;
 
 use self::sled::Index;
 use crate::dicom::facts::InstanceFacts;
+use crate::dicom::likeness::Likeness;
 use crate::dicom::uid::Uid;
 
 /// Reads the facts of a stored file again, when the index is rebuilt. The reason of a failure holds no patient data.
 pub type FactsReader = Arc<dyn Fn(&Path) -> Result<InstanceFacts, String> + Send + Sync>;
+
+/// Says how alike the files of two objects with one UID are.
+pub type Comparer = fn(&Path, &Path) -> Likeness;
 
 /// Where and how to store.
 #[derive(Clone)]
@@ -68,6 +72,8 @@ pub struct StoreSettings {
     /// Changes whenever `read_facts` gives other facts for the same file, as when the configuration names another
     /// attribute to match on: the facts of all instances are then read again at the next start.
     pub facts_version: String,
+    /// Tells another encoding and a corrected header from another content.
+    pub compare: Comparer,
 }
 
 impl std::fmt::Debug for StoreSettings {

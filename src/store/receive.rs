@@ -18,6 +18,7 @@ use super::disk::{available_bytes, create, lock};
 use super::error::StoreError;
 use super::record::{Digest, Origin, Record, Stored};
 use crate::dicom::facts::InstanceFacts;
+use crate::dicom::likeness::Likeness;
 use crate::dicom::uid::Uid;
 
 /// What is gathered before it goes to the kernel.
@@ -160,16 +161,51 @@ impl Incoming {
                 if known.sha256 == sha256 && known.facts.transfer_syntax == facts.transfer_syntax {
                     return Ok(Stored::Duplicate);
                 }
-                let aside = inner.layout.conflict(&facts, &sha256);
-                self.place(&aside, &origin)?;
-                return Ok(Stored::Conflict);
+                return self.settle(&known, &path, facts, sha256, origin);
             }
             index.remove(&facts.sop_instance)?;
             inner.count_removed(known.size);
         }
+        self.insert(facts, sha256, origin)?;
+        Ok(Stored::New)
+    }
+
+    /// What becomes of an object whose UID is known with other bytes.
+    fn settle(
+        &self,
+        known: &Record,
+        known_path: &Path,
+        facts: InstanceFacts,
+        sha256: Digest,
+        origin: Origin,
+    ) -> Result<Stored, StoreError> {
+        let inner = &self.store.inner;
+        let aside = inner.layout.conflict(&facts, &sha256);
+        let is_correction = match (inner.settings.compare)(known_path, &self.part.path) {
+            Likeness::Same => return Ok(Stored::Duplicate),
+            // What a correction once replaced does not come back: two senders would replace each other for ever.
+            Likeness::OtherHeader => origin.may_correct && !aside.is_file(),
+            Likeness::OtherContent => false,
+        };
+        if !is_correction {
+            self.place(&aside, &origin)?;
+            return Ok(Stored::Conflict);
+        }
+        // The index decides between two files of one UID: after a crash it is whichever it knows.
+        self.insert(facts, sha256, origin)?;
+        inner.count_removed(known.size);
+        let old = inner.layout.conflict(&known.facts, &known.sha256);
+        match inner.disk.move_aside(inner.layout.root(), known_path, &old) {
+            Err(error) if !error.is_not_found() => Err(error),
+            _ => Ok(Stored::Corrected),
+        }
+    }
+
+    fn insert(&self, facts: InstanceFacts, sha256: Digest, origin: Origin) -> Result<(), StoreError> {
+        let inner = &self.store.inner;
         self.place(&inner.layout.instance(&facts, &sha256), &origin)?;
         let size = self.size();
-        index.insert(&Record {
+        inner.index()?.insert(&Record {
             facts,
             sha256,
             size,
@@ -178,7 +214,7 @@ impl Incoming {
             calling_ae: origin.calling_ae,
         })?;
         inner.count_added(size);
-        Ok(Stored::New)
+        Ok(())
     }
 
     fn place(&self, to: &Path, origin: &Origin) -> Result<(), StoreError> {

@@ -74,6 +74,8 @@ pub struct Origin {
     pub calling_ae: String,
     /// When it came. Kept as the file's modification time for the same reason.
     pub received_at: Timestamp,
+    /// Whether its sender may correct the header of what is stored.
+    pub may_correct: bool,
 }
 
 /// An instance that is stored.
@@ -102,8 +104,10 @@ pub enum Stored {
     New,
     /// The same bytes were stored before: nothing changed.
     Duplicate,
-    /// Other bytes are stored under its UID: it was kept aside and must not be acknowledged as stored.
+    /// Other content is stored under its UID: it was kept aside and must not be acknowledged as stored.
     Conflict,
+    /// Its header was corrected: it is stored, durably, in the place of the one that was there, which is kept aside.
+    Corrected,
     /// It was rejected before: it is kept aside, durably, and not used.
     Refused,
 }

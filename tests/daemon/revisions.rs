@@ -7,6 +7,7 @@ use radiomicsd::phantom::{Drawing, PhantomSettings};
 use super::node::{Daemon, PROTOCOL};
 use super::pacs::Pacs;
 use super::patient::{Patient, dcmsend};
+use super::shared::{dcmtk, run};
 
 /// The tiny patient with a second structure set, drawn an hour later.
 fn twice_drawn() -> PhantomSettings {
@@ -56,4 +57,46 @@ fn the_same_instances_again_make_no_revision() {
     let cases = daemon.cases();
     assert_eq!((cases.len(), &cases[0]["revision"], &cases[0]["state"]), (1, &1.into(), &"done".into()));
     assert_eq!(pacs.reports().len(), 1);
+}
+
+#[test]
+fn a_corrected_header_makes_a_revision_and_another_encoding_makes_none() {
+    let Some(mut dcmodify) = dcmtk("dcmodify") else { return };
+    let Some(pacs) = Pacs::start() else { return };
+    let patient = Patient::tiny();
+    let peer = "[[dicom.peer]]\nae_title = \"SCANNER\"\ncorrections = \"replace\"\n";
+    let mut daemon = Daemon::start(&format!("{peer}{PROTOCOL}\n{}", pacs.destination()));
+    dcmsend(&daemon, &patient.all());
+    daemon.wait_for_state("done");
+    let stored = daemon.files("instances");
+
+    let directory = tempfile::tempdir().unwrap();
+    let implicit: Vec<_> = patient
+        .series("CT")
+        .iter()
+        .map(|file| {
+            let other = directory.path().join(file.file_name().unwrap());
+            let mut dcmconv = dcmtk("dcmconv").unwrap();
+            dcmconv.arg("+ti").arg(file).arg(&other);
+            run(dcmconv);
+            other
+        })
+        .collect();
+    dcmsend(&daemon, &implicit);
+    assert_eq!(daemon.files("instances"), stored);
+    assert_eq!(daemon.files("conflicts").len(), 0);
+
+    dcmodify.args(["-nb", "-i", "(0008,103e)=corrected"]).args(&implicit);
+    run(dcmodify);
+    dcmsend(&daemon, &implicit);
+    let corrected = daemon.metric("radiomicsd_instances_received_total{outcome=\"corrected\"}");
+    assert_eq!(usize::try_from(corrected), Ok(implicit.len()));
+    // Also where the process ends before it has grouped anew.
+    daemon.kill();
+    daemon.run();
+    daemon.wait_for_case("revision 2", |case| case["revision"] == 2 && case["state"] == "done");
+    pacs.wait_for_reports(2);
+    assert_eq!(daemon.files("instances").len(), stored.len());
+    assert_eq!(daemon.files("conflicts").len(), implicit.len(), "what was replaced is kept");
+    assert_eq!(daemon.cases().len(), 1);
 }

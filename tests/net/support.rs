@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
-use radiomicsd::dicom::facts;
 use radiomicsd::dicom::uid::Uid;
 use radiomicsd::dicom::write;
+use radiomicsd::dicom::{facts, likeness};
 use radiomicsd::net::receive::{NewInstance, Node, serve};
 use radiomicsd::net::{AeTitle, NodeSettings};
 use radiomicsd::store::{Durability, Store, StoreSettings};
@@ -47,6 +47,7 @@ pub fn store_in(directory: &Path, reserve_bytes: u64) -> Store {
         durability: Durability::Full,
         read_facts: Arc::new(|path| facts::read(path, &[]).map_err(|error| error.to_string())),
         facts_version: String::new(),
+        compare: likeness::of,
     };
     Store::open(&settings).unwrap().0
 }

@@ -28,6 +28,8 @@ pub struct NewInstance {
     pub received_at: Timestamp,
     /// Who sent it.
     pub calling_ae: String,
+    /// Whether it took the place of one with the same UID and another header.
+    pub is_correction: bool,
 }
 
 /// The receiving node: its settings, the store that it fills and the grouping that it tells.
@@ -57,6 +59,7 @@ pub(super) struct Counters {
     pub(super) aborted: AtomicU64,
     pub(super) stored: AtomicU64,
     pub(super) duplicates: AtomicU64,
+    pub(super) corrected: AtomicU64,
     pub(super) conflicts: AtomicU64,
     pub(super) failed: AtomicU64,
     pub(super) received_bytes: AtomicU64,
@@ -77,8 +80,10 @@ pub struct NodeCounts {
     pub aborted: u64,
     /// New instances.
     pub stored: u64,
-    /// Instances that were stored before, with the same bytes.
+    /// Instances that were stored before, with the same content.
     pub duplicates: u64,
+    /// Instances whose header was corrected.
+    pub corrected: u64,
     /// Instances kept aside as conflicts.
     pub conflicts: u64,
     /// C-STORE requests that were answered with a failure, conflicts among them.
@@ -151,6 +156,7 @@ impl Node {
             aborted: of(&counters.aborted),
             stored: of(&counters.stored),
             duplicates: of(&counters.duplicates),
+            corrected: of(&counters.corrected),
             conflicts: of(&counters.conflicts),
             failed: of(&counters.failed),
             received_bytes: of(&counters.received_bytes),

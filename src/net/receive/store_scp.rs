@@ -22,7 +22,7 @@ use crate::dicom::facts::{self, FactsError, InstanceFacts};
 use crate::dicom::part10::FormatError;
 use crate::dicom::uid::Uid;
 use crate::net::dimse::{Response, StoreRq};
-use crate::net::settings::{Caller, NodeSettings};
+use crate::net::settings::{Caller, Corrections, NodeSettings};
 use crate::net::{AeTitle, Status};
 use crate::store::{Incoming, Origin, Store, StoreError, Stored};
 
@@ -197,9 +197,17 @@ impl Job {
         let counters = &self.node.counters;
         Some(match outcome {
             Ok((stored, facts)) => {
-                count(if stored == Stored::New { &counters.stored } else { &counters.duplicates });
-                if stored == Stored::Refused {
-                    info!(peer = %self.sender.title, instance = hash, "an instance that was rejected came again");
+                count(match stored {
+                    Stored::New => &counters.stored,
+                    Stored::Corrected => &counters.corrected,
+                    Stored::Duplicate | Stored::Refused | Stored::Conflict => &counters.duplicates,
+                });
+                match stored {
+                    Stored::Refused => {
+                        info!(peer = %self.sender.title, instance = hash, "an instance that was rejected came again");
+                    }
+                    Stored::Corrected => info!(peer = %self.sender.title, instance = hash, "a header was corrected"),
+                    Stored::New | Stored::Duplicate | Stored::Conflict => {}
                 }
                 let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
                 debug!(peer = %self.sender.title, instance = hash, ?stored, took_ms, "instance stored");
@@ -250,16 +258,21 @@ impl Job {
         let place = self.place_at_grouping()?;
         let received_at = clock::now();
         let calling_ae = self.sender.title.to_string();
-        let origin = Origin { calling_ae: calling_ae.clone(), received_at };
+        let may_correct = match self.settings.caller(&self.sender.title, self.sender.address) {
+            Caller::Peer(peer) => peer.corrections == Corrections::Replace,
+            Caller::Unknown | Caller::Refused => false,
+        };
+        let origin = Origin { calling_ae: calling_ae.clone(), received_at, may_correct };
         let stored = incoming.commit(facts.clone(), origin)?;
         self.node.counters.received_bytes.fetch_add(size, Ordering::Relaxed);
         match stored {
-            Stored::New => {
+            Stored::New | Stored::Corrected => {
                 // Nobody listens while the daemon stops: the next start finds the instance in the index.
                 if self.settings.peers.iter().any(|peer| peer.retrieve) {
                     self.node.wishes.add(&facts, &calling_ae, self.settings.retrieve_after);
                 }
-                let new = NewInstance { facts: facts.clone(), received_at, calling_ae };
+                let is_correction = stored == Stored::Corrected;
+                let new = NewInstance { facts: facts.clone(), received_at, calling_ae, is_correction };
                 place.map(|place| place.send(new));
                 Ok((stored, facts))
             }

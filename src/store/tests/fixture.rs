@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::dicom::facts::{InstanceFacts, InstanceKind, PatientIdentity};
+use crate::dicom::likeness::Likeness;
 use crate::dicom::uid::Uid;
 use crate::report::{Document, DocumentKind};
 use crate::store::part10;
@@ -26,6 +27,7 @@ pub fn settings(directory: &Path) -> StoreSettings {
             serde_json::from_slice(text.unwrap_or_default()).map_err(|error| error.to_string())
         }),
         facts_version: "1".to_owned(),
+        compare: |_, _| Likeness::OtherContent,
     }
 }
 
@@ -76,7 +78,7 @@ pub fn send(store: &Store, facts: &InstanceFacts, data: &[u8], second: i64) -> R
         incoming.write(piece)?;
     }
     incoming.finish()?;
-    incoming.commit(facts.clone(), Origin { calling_ae: AE.to_owned(), received_at: at(second) })
+    incoming.commit(facts.clone(), Origin { calling_ae: AE.to_owned(), received_at: at(second), may_correct: true })
 }
 
 /// Everything that is stored, in the order of receipt, with each file's data set checked against its digest.

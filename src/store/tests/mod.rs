@@ -1,5 +1,6 @@
 //! The store as its callers see it, on real directories.
 
+mod correct;
 mod fixture;
 mod outbox;
 mod property;

@@ -29,6 +29,7 @@ fn case(id: &str, state: CaseState) -> CaseRecord {
         created_at: at(0),
         updated_at: at(1),
         lapsed: false,
+        handed_at: None,
         spec: None,
     }
 }

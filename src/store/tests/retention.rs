@@ -26,6 +26,7 @@ fn put(store: &Store, id: &str, state: CaseState, series: &[&str], day: i64) {
         created_at: at(0),
         updated_at: at(day * DAY),
         lapsed: false,
+        handed_at: None,
         spec: None,
     };
     store.put_case(&record).unwrap();

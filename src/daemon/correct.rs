@@ -1,0 +1,56 @@
+//! Corrections: an instance came again with another header and took the place of the one that was there. Every case that
+//! was made of it is made again.
+//!
+//! Nothing is written down for it. A case says when it was handed out and an instance when it came: after a crash the two
+//! tell what was corrected since.
+
+use std::collections::BTreeMap;
+
+use crate::case::{CaseId, CaseSpec};
+use crate::clock::Timestamp;
+use crate::dicom::uid::Uid;
+use crate::store::{CaseRecord, Store, StoreError};
+
+/// The cases that are made of any of these instances.
+pub(super) fn cases_made_of(store: &Store, instances: &[Uid]) -> Result<Vec<CaseId>, StoreError> {
+    let mut found = Vec::new();
+    for bare in store.cases()? {
+        let spec = store.case(&bare.id)?.and_then(|record| record.spec);
+        if spec.is_some_and(|spec| spec.instances().any(|used| instances.contains(used))) {
+            found.push(bare.id);
+        }
+    }
+    Ok(found)
+}
+
+/// When the newest instance of each series came.
+#[derive(Debug, Default)]
+pub(super) struct Newest(BTreeMap<Uid, Timestamp>);
+
+impl Newest {
+    pub(super) fn add(&mut self, series: &Uid, received_at: Timestamp) {
+        match self.0.get_mut(series) {
+            Some(newest) => *newest = received_at.max(*newest),
+            None => drop(self.0.insert(series.clone(), received_at)),
+        }
+    }
+
+    /// Whether something that a case is made of came after the case was handed out.
+    pub(super) fn is_corrected(&self, store: &Store, record: &CaseRecord) -> Result<bool, StoreError> {
+        let (Some(spec), Some(handed_at)) = (&record.spec, record.handed_at) else { return Ok(false) };
+        let is_newer = |series: &Uid| self.0.get(series).is_some_and(|newest| *newest > handed_at);
+        for used in suspects(spec, is_newer) {
+            if store.instance(used)?.is_some_and(|instance| instance.received_at > handed_at) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// The instances of a case whose series something new came for.
+fn suspects(spec: &CaseSpec, is_newer: impl Fn(&Uid) -> bool + Copy) -> impl Iterator<Item = &Uid> {
+    let images = spec.inputs.iter().filter(move |input| is_newer(&input.series)).flat_map(|input| &input.instances);
+    let drawn = spec.annotations.iter().filter(move |drawn| is_newer(&drawn.series)).map(|drawn| &drawn.instance);
+    images.chain(drawn).chain(&spec.registrations)
+}
