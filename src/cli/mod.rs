@@ -44,6 +44,8 @@ enum Command {
     Features(features::Arguments),
     /// Read and check a configuration, print what is in force
     CheckConfig(check_config::Arguments),
+    /// Print the DICOM conformance statement
+    Conformance,
     /// List the cases of a running daemon
     Cases(cases::ListArguments),
     /// Show one case of a running daemon: its inputs, findings, results and deliveries
@@ -87,6 +89,7 @@ pub fn run(cli: Cli) -> Result<(), CliError> {
         Command::Process(arguments) => process::run(&arguments),
         Command::Features(arguments) => features::run(&arguments),
         Command::CheckConfig(arguments) => check_config::run(&arguments),
+        Command::Conformance => say(&crate::net::conformance::statement()),
         Command::Cases(arguments) => cases::list(&arguments),
         Command::Case(arguments) => cases::case(&arguments),
         Command::Retry(arguments) => cases::retry(&arguments),

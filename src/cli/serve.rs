@@ -76,8 +76,10 @@ fn tell_addresses(arguments: &Arguments, listeners: &Listeners) -> std::io::Resu
     Ok(())
 }
 
-/// SIGTERM and SIGINT drain, SIGHUP reads the configuration again.
+/// SIGTERM and SIGINT drain, SIGHUP reads the configuration again. SIGXFSZ, which ends a process by default, is taken so that
+/// the write which it is about fails instead: its sender hears that there is no room.
 struct Signals {
+    _file_too_large: Signal,
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
@@ -86,6 +88,7 @@ struct Signals {
 impl Signals {
     fn listen() -> std::io::Result<Self> {
         Ok(Self {
+            _file_too_large: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,

@@ -8,6 +8,7 @@
 //! receive/  associations that others open: verification, storage
 //! deliver/  associations that we open: verification, storage
 //! query/    what is named and did not come: C-FIND, C-MOVE
+//! conformance/  all of it as a conformance statement (PS3.2)
 //! commitment/   our word for what we store, and that of others for what we sent
 //! ```
 //!
@@ -17,6 +18,7 @@
 mod ae_title;
 pub mod command_set;
 pub mod commitment;
+pub mod conformance;
 pub mod deliver;
 pub mod dimse;
 pub mod pdu;

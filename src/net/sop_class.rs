@@ -18,7 +18,7 @@ const STANDARD_ROOT: &str = "1.2.840.10008.";
 const STORAGE_ROOT: &str = "1.2.840.10008.5.1.4.1.1.";
 
 /// Storage SOP classes outside the storage root (PS3.4 annexes GG, U, X, AA and table B.5-1).
-const STORAGE_ELSEWHERE: &[&str] = &[
+pub(super) const STORAGE_ELSEWHERE: &[&str] = &[
     uids::HANGING_PROTOCOL_STORAGE,
     uids::COLOR_PALETTE_STORAGE,
     uids::GENERIC_IMPLANT_TEMPLATE_STORAGE,
@@ -28,8 +28,12 @@ const STORAGE_ELSEWHERE: &[&str] = &[
     uids::RT_BRACHY_APPLICATION_SETUP_DELIVERY_INSTRUCTION_STORAGE,
 ];
 
-/// Services that are no storage although they lie below the storage root: inventory queries (PS3.4 annex KK).
+/// Services that are no storage although they lie below the storage root: queries for protocol approvals (PS3.4 annex II)
+/// and inventories (annex KK).
 const NO_STORAGE_INSIDE: &[&str] = &[
+    uids::PROTOCOL_APPROVAL_INFORMATION_MODEL_FIND,
+    uids::PROTOCOL_APPROVAL_INFORMATION_MODEL_MOVE,
+    uids::PROTOCOL_APPROVAL_INFORMATION_MODEL_GET,
     "1.2.840.10008.5.1.4.1.1.201.2",
     "1.2.840.10008.5.1.4.1.1.201.3",
     "1.2.840.10008.5.1.4.1.1.201.4",
@@ -141,6 +145,7 @@ mod tests {
             uids::UNIFIED_PROCEDURE_STEP_PUSH,
             uids::HANGING_PROTOCOL_INFORMATION_MODEL_FIND,
             uids::INVENTORY_FIND,
+            uids::PROTOCOL_APPROVAL_INFORMATION_MODEL_FIND,
             "1.2.840.10008.3.1.1.1",
             "../../etc",
             "",

@@ -63,6 +63,22 @@ impl Status {
     }
 }
 
+/// What a C-STORE request may be answered with, and when.
+pub const STORE_STATUSES: &[(Status, &str)] = &[
+    (
+        Status::SUCCESS,
+        "stored and durable; or there already in this or another encoding; or rejected before and kept aside",
+    ),
+    (Status::OUT_OF_RESOURCES, "less than the reserve is free, or too much waits to be grouped: try again"),
+    (Status::DATA_SET_MISMATCH, "the data set names another SOP class or instance than the command"),
+    (Status::CANNOT_UNDERSTAND, "the data set cannot be read, or a UID is absent or malformed"),
+    (Status::DUPLICATE_SOP_INSTANCE, "other content is stored under this UID: the newcomer is kept aside"),
+    (Status::PROCESSING_FAILURE, "the disk refused: try again"),
+    (Status::SOP_CLASS_NOT_SUPPORTED, "the SOP class is not that of the presentation context"),
+    (Status::NOT_AUTHORISED, "the peer was taken from the configuration meanwhile"),
+    (Status::DUPLICATE_INVOCATION, "a message with this Message ID is still being worked on"),
+];
+
 /// The classes of PS3.7 annex C.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StatusClass {

@@ -275,6 +275,12 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
+/// The names of the cipher suites that are offered.
+#[must_use]
+pub fn cipher_suites() -> Vec<String> {
+    provider().cipher_suites.iter().map(|suite| format!("{:?}", suite.suite())).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -70,7 +70,8 @@ def without_study(ds): del ds.StudyInstanceUID
 def without_series(ds): del ds.SeriesInstanceUID
 def climbing(ds): ds.StudyInstanceUID = "../../../etc/passwd"
 def absolute(ds): ds.SeriesInstanceUID = "/tmp/x"
-for name, change in [("study", without_study), ("series", without_series), ("climbing", climbing), ("absolute", absolute)]:
+def long(ds): ds.SeriesInstanceUID = "1." + "2" * 63
+for name, change in [("study", without_study), ("series", without_series), ("climbing", climbing), ("absolute", absolute), ("long", long)]:
     print(name, send(change))
 print("good", send(lambda ds: None))
 association.release()
@@ -83,7 +84,7 @@ fn instances_without_uids_or_with_paths_in_them_are_refused_with_c000_and_write_
     let patient = Patient::tiny();
     python.args([&daemon.dicom.to_string()]).arg(&patient.series("CT")[0]);
     let said = run(python);
-    for name in ["study", "series", "climbing", "absolute"] {
+    for name in ["study", "series", "climbing", "absolute", "long"] {
         assert!(said.contains(&format!("{name} C000")), "{said}");
     }
     assert!(said.contains("good 0000"), "{said}");

@@ -6,6 +6,7 @@ mod shared;
 
 mod commands;
 mod delivery;
+mod faults;
 mod hostile;
 mod kills;
 mod node;

@@ -42,6 +42,8 @@ pub struct Daemon {
     directory: tempfile::TempDir,
     configuration: String,
     process: Option<Child>,
+    /// How long its files may grow, in blocks of the shell's `ulimit -f`.
+    pub file_blocks_max: Option<u64>,
     pub dicom: u16,
     pub http: u16,
 }
@@ -70,8 +72,14 @@ impl Daemon {
              [storage]\ndirectory = \"storage\"\nreserve_bytes = 0\n\
              [http]\nlisten = \"127.0.0.1:0\"\n[case]\n{waits}\n{more}"
         );
-        let mut daemon =
-            Self { directory: tempfile::tempdir().unwrap(), configuration, process: None, dicom: 0, http: 0 };
+        let mut daemon = Self {
+            directory: tempfile::tempdir().unwrap(),
+            configuration,
+            process: None,
+            file_blocks_max: None,
+            dicom: 0,
+            http: 0,
+        };
         daemon.run();
         daemon
     }
@@ -99,7 +107,15 @@ impl Daemon {
         let addresses = self.path("addresses");
         let _ = std::fs::remove_file(&addresses);
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
-        let child = Command::new(PROGRAM)
+        let mut program = match self.file_blocks_max {
+            Some(blocks) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("ulimit -f {blocks}; exec \"$0\" \"$@\""), PROGRAM]);
+                shell
+            }
+            None => Command::new(PROGRAM),
+        };
+        let child = program
             .arg("serve")
             .arg("--config")
             .arg(self.path("radiomicsd.toml"))

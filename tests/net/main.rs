@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)] // Tests fail by panicking.
 
 mod commitment;
+mod conformance;
 mod dcmtk;
 mod deliver;
 mod peer;

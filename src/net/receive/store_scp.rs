@@ -124,13 +124,11 @@ impl Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::OutOfSpace { .. } => Self::new(Status::OUT_OF_RESOURCES, "out of space"),
-            error => {
-                error!(%error, "an instance could not be stored");
-                Self::new(Status::PROCESSING_FAILURE, "the instance could not be stored")
-            }
+        if error.is_out_of_space() {
+            return Self::new(Status::OUT_OF_RESOURCES, "out of space");
         }
+        error!(%error, "an instance could not be stored");
+        Self::new(Status::PROCESSING_FAILURE, "the instance could not be stored")
     }
 }
 
