@@ -138,47 +138,42 @@ impl Sphere {
         (0..3).all(|axis| bounds.first[axis] >= self.reach[axis] && bounds.last[axis] + self.reach[axis] < size[axis])
     }
 
-    /// Sums over the spheres around the voxels of `target`, where a line of `inside` (the same box) has any voxel.
+    /// Sums over the spheres around the voxels of `target`, from the first to the last of each line of `inside` (the same box).
     fn sums(
         &self,
         image: ArrayView3<f32>,
         target: &BoundingBox,
         inside: &Array3<bool>,
-        value: impl Fn(f32) -> f64,
+        value: impl Fn(f32) -> f64 + Copy,
     ) -> Array3<f64> {
-        let (nz, ny, nx) = image.dim();
+        let (nz, ny, _) = image.dim();
         let mut sums = Array3::zeros(inside.dim());
-        let wanted = inside.map_axis(Axis(2), |line| line.iter().any(|inside| *inside));
-        let [x0, y0, z0] = target.first;
-        let width = target.last[0] - x0 + 1;
+        let wanted = inside.map_axis(Axis(2), |line| {
+            let first = line.iter().position(|inside| *inside).unwrap_or(line.len());
+            first..line.iter().rposition(|inside| *inside).map_or(first, |last| last + 1)
+        });
         let near = |axis: usize, n: usize| {
             target.first[axis].saturating_sub(self.reach[axis])..(target.last[axis] + self.reach[axis] + 1).min(n)
         };
+        let width = inside.dim().2;
         let mut windows = Windows::new(width, self.reach[0]);
-        for z in near(2, nz) {
-            for y in near(1, ny) {
-                let mut filled = false;
-                for ([dy, dz], half) in &self.lines {
-                    let at = [y, z].map(|v| v as isize);
-                    let line = usize::try_from(at[0] - dy - y0 as isize)
-                        .ok()
-                        .zip(usize::try_from(at[1] - dz - z0 as isize).ok())
-                        .map(|(y, z)| [z, y]);
-                    let Some(line) = line.filter(|line| wanted.get(*line).is_some_and(|wanted| *wanted)) else {
-                        continue;
-                    };
-                    if !filled {
-                        windows.fill(|x| {
-                            let x = (x0 + x).checked_sub(self.reach[0]).filter(|x| *x < nx);
-                            x.map_or(0.0, |x| value(image[[z, y, x]]))
-                        });
-                        filled = true;
-                    }
-                    let start = (line[0] * sums.dim().1 + line[1]) * width;
-                    if let Some(sums) = sums.as_slice_mut() {
-                        let sums = &mut sums[start..start + width];
-                        sums.iter_mut().zip(windows.of(*half)).for_each(|(sum, window)| *sum += window);
-                    }
+        for (z, y) in near(2, nz).flat_map(|z| near(1, ny).map(move |y| (z, y))) {
+            let mut filled = false;
+            for ([dy, dz], half) in &self.lines {
+                let step = |at: usize, step: isize, first: usize| (at as isize - step - first as isize) as usize;
+                // Before the first line wraps around to beyond the last.
+                let line = [step(z, *dz, target.first[2]), step(y, *dy, target.first[1])];
+                let Some(range) = wanted.get(line).filter(|range| !range.is_empty()) else { continue };
+                if !filled {
+                    let row = image.index_axis_move(Axis(0), z).index_axis_move(Axis(0), y);
+                    windows.fill(row.to_slice().unwrap_or_default(), target.first[0], value);
+                    filled = true;
+                }
+                let start = (line[0] * inside.dim().1 + line[1]) * width;
+                if let Some(sums) = sums.as_slice_mut() {
+                    let sums = &mut sums[start + range.start..start + range.end];
+                    let windows = &windows.of(*half)[range.clone()];
+                    sums.iter_mut().zip(windows).for_each(|(sum, window)| *sum += window);
                 }
             }
         }
@@ -198,10 +193,13 @@ impl Windows {
         Self { line: vec![0.0; width + 2 * reach], sums: vec![0.0; width * (reach + 1)], width }
     }
 
-    /// Takes a line from `reach` voxels before the first window's centre on.
-    fn fill(&mut self, value: impl Fn(usize) -> f64) {
-        self.line.iter_mut().enumerate().for_each(|(x, v)| *v = value(x));
+    /// Takes a line of the image, of which voxel `first` is the first window's centre; beyond its ends there is nothing.
+    fn fill(&mut self, row: &[f32], first: usize, value: impl Fn(f32) -> f64) {
         let reach = (self.line.len() - self.width) / 2;
+        let before = reach.saturating_sub(first);
+        let known = &row[first.saturating_sub(reach)..(first + self.width + reach).min(row.len())];
+        self.line.fill(0.0);
+        self.line[before..].iter_mut().zip(known).for_each(|(to, from)| *to = value(*from));
         self.sums[..self.width].copy_from_slice(&self.line[reach..reach + self.width]);
         for half in 1..=reach {
             let (done, rest) = self.sums.split_at_mut(half * self.width);

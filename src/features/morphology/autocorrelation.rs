@@ -22,7 +22,11 @@ use crate::math::fft::fast_length;
 use crate::math::linalg::Vec3;
 
 /// What the spectra of one block may take.
-const BLOCK_BYTES: usize = 192 << 20;
+const BLOCK_BYTES: usize = 256 << 20;
+
+/// From so many voxels of the region's box on, spectra are in single precision: it halves time and memory, and moves the sums,
+/// which are in double precision always, by some 1e-8.
+const SINGLE_PRECISION_FROM: usize = 1 << 18;
 
 /// Fields: y, m and y^2.
 const FIELDS: usize = 3;
@@ -50,7 +54,9 @@ impl Autocorrelation {
         }
         let total: f64 = roi.values.iter().map(|v| ((f64::from(*v) - mean) / size).powi(2)).sum();
         let region = Region { roi, bounds, mean, size };
-        let PairSums { yy, mm, sm } = pair_sums::<f64>(&region, BLOCK_BYTES);
+        let voxels: usize = region.bounds.size().iter().product();
+        let sums = if voxels < SINGLE_PRECISION_FROM { pair_sums::<f64> } else { pair_sums::<f32> };
+        let PairSums { yy, mm, sm } = sums(&region, BLOCK_BYTES);
         Self { moran: n * yy / (mm * total), geary: (n - 1.0) * (sm - yy) / (mm * total) }
     }
 }
@@ -110,11 +116,12 @@ impl<T: FftNum + Float> Plan<T> {
         }
     }
 
-    /// How many frequencies along x fit into so many bytes.
+    /// How many frequencies along x fit into so many bytes, all blocks being about equal.
     fn block(&self, bytes: usize) -> usize {
         let [_, ny, nz] = self.size;
         let each = FIELDS * ny * nz * size_of::<Complex<T>>() + self.half[1] * self.half[2] * size_of::<f64>();
-        (bytes / each).clamp(1, self.half[0])
+        let most = (bytes / each).clamp(1, self.half[0]);
+        self.half[0].div_ceil(self.half[0].div_ceil(most))
     }
 }
 
@@ -143,27 +150,23 @@ fn pair_sums<T: FftNum + Float>(region: &Region, bytes: usize) -> PairSums {
 
 /// Transforms every line along x; kept are `count` frequencies, as `[z][field][frequency][y]`.
 fn spectra_along_x<T: FftNum + Float>(plan: &Plan<T>, region: &Region, first: usize, count: usize) -> Vec<Complex<T>> {
-    let [nx, ny, nz] = plan.size;
-    let zero = Complex::new(T::zero(), T::zero());
-    let mut spectra = vec![zero; nz * FIELDS * count * ny];
-    let start = region.bounds.first;
+    let [_, ny, nz] = plan.size;
+    let mut spectra = vec![Complex::new(T::zero(), T::zero()); nz * FIELDS * count * ny];
     spectra.par_chunks_mut(FIELDS * count * ny).enumerate().for_each_init(
-        || (plan.along_x.make_input_vec(), plan.along_x.make_output_vec(), plan.along_x.make_scratch_vec()),
-        |(line, spectrum, scratch), (z, slice)| {
-            for y in 0..ny {
-                let at = |x: usize| [start[2] + z, start[1] + y, start[0] + x];
-                if !(0..nx).any(|x| region.roi.intensity[at(x)]) {
+        || Lines::new(plan),
+        |lines, (z, slice)| {
+            for y0 in (0..ny).step_by(LINES) {
+                let several = LINES.min(ny - y0);
+                let filled: Vec<bool> = (0..several).map(|k| lines.transform(plan, region, [y0 + k, z], k)).collect();
+                if !filled.contains(&true) {
                     continue;
                 }
-                for field in 0..FIELDS {
-                    for (x, value) in line.iter_mut().enumerate() {
-                        let inside = x < nx && region.roi.intensity[at(x)];
-                        *value = if inside { region.field(field, at(x)) } else { T::zero() };
-                    }
-                    // Fails only for buffers of other lengths than the plan's own.
-                    let done = plan.along_x.process_with_scratch(line, spectrum, scratch).is_ok();
-                    for (k, value) in spectrum[first..first + count].iter().enumerate().filter(|_| done) {
-                        slice[(field * count + k) * ny + y] = *value;
+                // Transposed several lines at a time: what is next to each other there is written together.
+                for (field, spectra) in lines.spectra.iter().enumerate() {
+                    for k in 0..count {
+                        let at = (field * count + k) * ny + y0;
+                        let from = spectra[first + k..].iter().step_by(plan.half[0]);
+                        slice[at..at + several].iter_mut().zip(from).for_each(|(to, from)| *to = *from);
                     }
                 }
             }
@@ -172,15 +175,54 @@ fn spectra_along_x<T: FftNum + Float>(plan: &Plan<T>, region: &Region, first: us
     spectra
 }
 
-impl Region<'_> {
-    fn field<T: Float>(&self, field: usize, at: [usize; 3]) -> T {
-        let y = (f64::from(self.roi.image.voxels[at]) - self.mean) / self.size;
-        let value = match field {
-            0 => y,
-            1 => 1.0,
-            _ => y * y,
-        };
-        T::from(value).unwrap_or_else(T::zero)
+/// Lines along x that are transformed before their spectra are written: two lines of the cache.
+const LINES: usize = 8;
+
+/// Scratch for the transforms of some lines.
+struct Lines<T> {
+    values: [Vec<T>; FIELDS],
+    /// Per field, line after line.
+    spectra: [Vec<Complex<T>>; FIELDS],
+    scratch: Vec<Complex<T>>,
+}
+
+impl<T: FftNum + Float> Lines<T> {
+    fn new(plan: &Plan<T>) -> Self {
+        let zero = Complex::new(T::zero(), T::zero());
+        Self {
+            values: [(); FIELDS].map(|()| plan.along_x.make_input_vec()),
+            spectra: [(); FIELDS].map(|()| vec![zero; LINES * plan.half[0]]),
+            scratch: plan.along_x.make_scratch_vec(),
+        }
+    }
+
+    /// Transforms line (y, z) of the region as the k-th of these; whether it has any voxel.
+    fn transform(&mut self, plan: &Plan<T>, region: &Region, [y, z]: [usize; 2], k: usize) -> bool {
+        let [x0, y0, z0] = region.bounds.first;
+        let roi = region.roi;
+        let (_, ny, nx) = roi.intensity.dim();
+        let start = ((z0 + z) * ny + y0 + y) * nx + x0;
+        let row = start..start + plan.size[0];
+        let inside = roi.intensity.as_slice().and_then(|all| all.get(row.clone())).unwrap_or_default();
+        let voxels = roi.image.voxels.as_slice().and_then(|all| all.get(row)).unwrap_or_default();
+        let [a, m, s] = &mut self.values;
+        a.iter_mut().chain(&mut *m).chain(&mut *s).for_each(|value| *value = T::zero());
+        let mut any = false;
+        let fields = a.iter_mut().zip(m).zip(s);
+        for ((inside, value), ((a, m), s)) in inside.iter().zip(voxels).zip(fields).filter(|((inside, _), _)| **inside)
+        {
+            let scaled = T::from((f64::from(*value) - region.mean) / region.size).unwrap_or_else(T::zero);
+            (*a, *m, *s) = (scaled, T::one(), scaled * scaled);
+            any |= *inside;
+        }
+        for (values, spectra) in self.values.iter_mut().zip(&mut self.spectra) {
+            let spectrum = &mut spectra[k * plan.half[0]..(k + 1) * plan.half[0]];
+            // The transform fails only for buffers of other lengths than the plan's own.
+            if !any || plan.along_x.process_with_scratch(values, spectrum, &mut self.scratch).is_err() {
+                spectrum.fill(Complex::new(T::zero(), T::zero()));
+            }
+        }
+        any
     }
 }
 
@@ -249,8 +291,8 @@ struct Plane<T> {
     columns: [Vec<Complex<T>>; FIELDS],
     scratch: Vec<Complex<T>>,
     even: [EvenLine; 2],
-    /// `[y][z]`, a quarter of the plane.
-    weights: Vec<f64>,
+    /// `[z][y]` and `[y][z]`, of which a quarter and a half are kept.
+    weights: [Vec<f64>; 2],
 }
 
 impl<T: FftNum + Float> Plane<T> {
@@ -263,7 +305,7 @@ impl<T: FftNum + Float> Plane<T> {
             columns: [(); FIELDS].map(|()| vec![zero; ly * lz]),
             scratch: vec![zero; scratch],
             even: [EvenLine::new(&plan.even[1]), EvenLine::new(&plan.even[2])],
-            weights: vec![0.0; plan.half[1] * plan.half[2]],
+            weights: [vec![0.0; plan.half[1] * plan.half[2]], vec![0.0; plan.half[1] * lz]],
         }
     }
 
@@ -273,13 +315,12 @@ impl<T: FftNum + Float> Plane<T> {
         }
         self.transform_weights(plan, weights, k, count);
         let [_, ly, lz] = plan.length;
-        let hz = plan.half[2];
         let mut total = PairSums::default();
         for y in 0..ly {
             let row = y * lz..(y + 1) * lz;
             let [a, m, s] = [0, 1, 2].map(|field| &self.columns[field][row.clone()]);
-            let mirrored = y.min(ly - y) * hz;
-            let weights = &self.weights[mirrored..mirrored + hz];
+            let mirrored = y.min(ly - y) * lz;
+            let weights = &self.weights[1][mirrored..mirrored + lz];
             total = total.plus(products([a, m, s], weights), 1.0);
         }
         total
@@ -315,33 +356,38 @@ impl<T: FftNum + Float> Plane<T> {
 
     fn transform_weights(&mut self, plan: &Plan<T>, weights: &[f64], k: usize, count: usize) {
         let [_, hy, hz] = plan.half;
+        let lz = plan.length[2];
         let [along_y, along_z] = &mut self.even;
-        for (y, row) in self.weights.chunks_mut(hz).enumerate() {
+        let [by_z, by_y] = &mut self.weights;
+        for y in 0..hy {
             let start = (y * count + k) * hz;
             along_z.transform(hz, |z| weights[start + z]);
-            row.iter_mut().zip(&along_z.spectrum).for_each(|(value, spectrum)| *value = spectrum.re);
+            for (z, spectrum) in along_z.spectrum.iter().enumerate() {
+                by_z[z * hy + y] = spectrum.re;
+            }
         }
-        for z in 0..hz {
-            along_y.transform(hy, |y| self.weights[y * hz + z]);
+        for (z, line) in by_z.chunks(hy).enumerate() {
+            along_y.transform(hy, |y| line[y]);
             for (y, spectrum) in along_y.spectrum.iter().enumerate() {
-                self.weights[y * hz + z] = spectrum.re;
+                by_y[y * lz + z] = spectrum.re;
+                by_y[y * lz + (lz - z) % lz] = spectrum.re;
             }
         }
     }
 }
 
-/// The products of the three spectra of one line with the weights, which are mirrored in the middle of the line.
+/// The products of the three spectra of one line with its weights.
 fn products<T: Float>([a, m, s]: [&[Complex<T>]; FIELDS], weights: &[f64]) -> PairSums {
     const LANES: usize = 4;
-    let n = a.len();
+    let number = |value: T| value.to_f64().unwrap_or(f64::NAN);
     let mut sums = [[0.0f64; LANES]; FIELDS];
-    for z in 0..n {
-        let weight = weights[z.min(n - z)];
-        let lane = z % LANES;
-        let number = |value: T| value.to_f64().unwrap_or(f64::NAN);
-        sums[0][lane] += weight * number(a[z].re * a[z].re + a[z].im * a[z].im);
-        sums[1][lane] += weight * number(m[z].re * m[z].re + m[z].im * m[z].im);
-        sums[2][lane] += weight * number(s[z].re * m[z].re + s[z].im * m[z].im);
+    let chunks = a.chunks(LANES).zip(m.chunks(LANES)).zip(s.chunks(LANES)).zip(weights.chunks(LANES));
+    for (((a, m), s), weights) in chunks {
+        for (lane, (((a, m), s), weight)) in a.iter().zip(m).zip(s).zip(weights).enumerate() {
+            sums[0][lane] += weight * number(a.re * a.re + a.im * a.im);
+            sums[1][lane] += weight * number(m.re * m.re + m.im * m.im);
+            sums[2][lane] += weight * number(s.re * m.re + s.im * m.im);
+        }
     }
     let [yy, mm, sm] = sums.map(|lanes| lanes.iter().sum());
     PairSums { yy, mm, sm }
@@ -407,6 +453,10 @@ mod tests {
         let (whole, blocks) = (pair_sums::<f64>(&region, usize::MAX / 2), pair_sums::<f64>(&region, 1));
         assert_relative_eq!(whole.yy, blocks.yy, max_relative = 1e-14);
         assert_relative_eq!(whole.sm, blocks.sm, max_relative = 1e-14);
+        let single = pair_sums::<f32>(&region, 1 << 14);
+        assert_relative_eq!(whole.yy, single.yy, max_relative = 1e-6);
+        assert_relative_eq!(whole.mm, single.mm, max_relative = 1e-6);
+        assert_relative_eq!(whole.sm, single.sm, max_relative = 1e-6);
     }
 
     #[test]

@@ -2,19 +2,25 @@
 //!
 //! Khachiyan's dual (1996): weights u on the points whose second moment has the greatest determinant; found by Frank-Wolfe
 //! steps towards the point that sticks out most and, as Todd and Yildirim (2007) showed to be needed for fast convergence,
-//! away from the point that is weighted too much. Points that can no longer touch the ellipsoid are dropped (Harman and
-//! Pronzato 2007).
+//! away from the point that is weighted too much. Few points touch the ellipsoid, so the steps run over a small set; when
+//! its ellipsoid is found, the points that stick out of it most join the set, until none does.
 
 use crate::math::linalg::{Mat3, Vec3, symmetric_eigen};
 
 /// By how much a point may stick out of the ellipsoid, as a share of its size squared. The volume is off by as much.
-pub const ENCLOSE_TOLERANCE: f64 = 1e-9;
+pub const ENCLOSE_TOLERANCE: f64 = 1e-8;
 
-/// Steps at most; convergence is linear and takes some hundred.
+/// Steps over one set at most; convergence is linear and takes some hundred to some thousand.
 const STEPS_MAX: usize = 100_000;
 
-/// Steps after which points are dropped again.
-const DROP_EVERY: usize = 20;
+/// Sets at most; some ten do.
+const SETS_MAX: usize = 1000;
+
+/// Points that join the set at a time.
+const JOIN: usize = 8;
+
+/// Steps after which the inverse is computed anew, without the rounding of its updates.
+const REFRESH_EVERY: usize = 50;
 
 /// Space has three dimensions; lifted points (x, y, z, 1) have four.
 const LIFTED: f64 = 4.0;
@@ -31,30 +37,43 @@ pub fn enclosing_ellipsoid(points: &[Vec3]) -> Option<Vec3> {
         return None;
     }
     let lifted = |p: &Vec3| [(p[0] - centre[0]) / size, (p[1] - centre[1]) / size, (p[2] - centre[2]) / size, 1.0];
-    let mut active: Vec<Weighted> =
-        points.iter().map(|p| Weighted { q: lifted(p), weight: 0.0, spread: 0.0 }).collect();
-    start(&mut active);
-    let mut inverse = invert(&moment(&active))?;
-    for step in 0..STEPS_MAX {
-        // Rounding of many updates is forgotten, and the points that count are counted, from time to time.
-        if step % DROP_EVERY == 0 {
-            inverse = invert(&moment(&active))?;
+    let all: Vec<[f64; 4]> = points.iter().map(lifted).collect();
+    let mut set = start(&all);
+    for _ in 0..SETS_MAX {
+        let inverse = solve(&mut set)?;
+        let mut beyond: Vec<(f64, [f64; 4])> = all
+            .iter()
+            .map(|q| (quadratic(&inverse, q), *q))
+            .filter(|(spread, _)| *spread > LIFTED * (1.0 + 2.0 * ENCLOSE_TOLERANCE))
+            .collect();
+        if beyond.is_empty() {
+            break;
         }
-        for point in &mut active {
+        beyond.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
+        set.retain(|point| point.weight > 0.0);
+        set.extend(beyond.iter().take(JOIN).map(|(_, q)| Weighted { q: *q, weight: 0.0, spread: 0.0 }));
+    }
+    semi_axes(&set, size)
+}
+
+/// Moves the weights to the ellipsoid of the set; the inverse of its moment, or `None` when the set is flat.
+fn solve(set: &mut [Weighted]) -> Option<[[f64; 4]; 4]> {
+    let mut inverse = invert(&moment(set))?;
+    for step in 1..=STEPS_MAX {
+        if step % REFRESH_EVERY == 0 {
+            inverse = invert(&moment(set))?;
+        }
+        for point in &mut *set {
             point.spread = quadratic(&inverse, &point.q);
         }
-        let (out, inner) = extremes(&active)?;
-        let (above, below) = (active[out].spread / LIFTED - 1.0, 1.0 - active[inner].spread / LIFTED);
+        let (out, inner) = extremes(set)?;
+        let (above, below) = (set[out].spread / LIFTED - 1.0, 1.0 - set[inner].spread / LIFTED);
         if above.max(below) <= ENCLOSE_TOLERANCE {
             break;
         }
-        let k = if above >= below { out } else { inner };
-        shift_weight(&mut active, k, &mut inverse);
-        if step % DROP_EVERY == 0 {
-            drop_inner(&mut active, above);
-        }
+        shift_weight(set, if above >= below { out } else { inner }, &mut inverse);
     }
-    semi_axes(&active, size)
+    Some(inverse)
 }
 
 /// A point with its share in the moment.
@@ -65,19 +84,17 @@ struct Weighted {
     spread: f64,
 }
 
-/// Equal weights on the outermost points along the axes and the diagonals: enough to span space where the points do.
-fn start(points: &mut [Weighted]) {
+/// The outermost points along the axes and the diagonals, equally weighted: they span space where the points do.
+fn start(points: &[[f64; 4]]) -> Vec<Weighted> {
     let mut chosen = std::collections::BTreeSet::new();
-    for code in 1..27 {
+    for code in 0..27 {
         let direction = [code % 3, code / 3 % 3, code / 9].map(|v| f64::from(v) - 1.0);
-        let along = |p: &Weighted| direction[0] * p.q[0] + direction[1] * p.q[1] + direction[2] * p.q[2];
+        let along = |q: &[f64; 4]| direction[0] * q[0] + direction[1] * q[1] + direction[2] * q[2];
         let best = points.iter().enumerate().max_by(|a, b| along(a.1).total_cmp(&along(b.1)));
         chosen.extend(best.map(|(index, _)| index));
     }
-    let share = 1.0 / chosen.len() as f64;
-    for index in chosen {
-        points[index].weight = share;
-    }
+    let weight = 1.0 / chosen.len() as f64;
+    chosen.into_iter().map(|index| Weighted { q: points[index], weight, spread: 0.0 }).collect()
 }
 
 /// The point that sticks out most, and the weighted point that lies deepest inside.
@@ -106,14 +123,6 @@ fn shift_weight(points: &mut [Weighted], k: usize, inverse: &mut [[f64; 4]; 4]) 
             *value = (*value - factor * a * b) / (1.0 - amount);
         }
     }
-}
-
-/// Drops points so deep inside that they cannot touch the smallest ellipsoid.
-fn drop_inner(points: &mut Vec<Weighted>, above: f64) {
-    let excess = (LIFTED * above).max(0.0);
-    let bound = LIFTED * (1.0 + excess / 2.0 - (excess * (4.0 + excess - 4.0 / LIFTED)).sqrt() / 2.0);
-    // What is dropped carries no weight, or next to none; the rest is scaled to one.
-    points.retain(|point| point.spread >= bound || point.weight > 0.0);
 }
 
 fn moment(points: &[Weighted]) -> [[f64; 4]; 4] {
