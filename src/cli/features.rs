@@ -7,8 +7,9 @@ use clap::Args;
 use super::{CliError, progress, say, say_json};
 use crate::features::Settings;
 use crate::finding::Policies;
-use crate::pipeline::{SingleJob, measure_files};
+use crate::pipeline::{SingleJob, measure_files, response_of_files};
 use crate::report;
+use crate::volume::nifti;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -27,6 +28,9 @@ pub(super) struct Arguments {
     /// The table of values (CSV); default: standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Also write the image as the settings' filter sees it (NIfTI): interpolated, rounded and filtered
+    #[arg(long, value_name = "FILE")]
+    response_map: Option<PathBuf>,
     /// Print the values with the diagnostics of each step as JSON
     #[arg(long)]
     json: bool,
@@ -49,8 +53,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), CliError> {
         policies: &Policies::default(),
     };
     let spinner = progress::spinner("measuring");
+    let response = arguments.response_map.as_ref().map(|path| (path, response_of_files(&job)));
     let measured = measure_files(&job);
     spinner.finish_and_clear();
+    if let Some((path, response)) = response {
+        let response = response.map_err(|error| CliError::Failed(error.to_string()))?;
+        nifti::write_image(path, &response).map_err(|error| CliError::failed("--response-map", error))?;
+    }
     let case = measured.map_err(|error| CliError::Failed(error.to_string()))?.case;
     for finding in &case.findings {
         eprintln!("radiomicsd: {finding}");

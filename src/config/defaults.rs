@@ -21,6 +21,8 @@ pub(super) const CONFIG_BYTES_MAX: u64 = 1 << 20;
 pub(super) const PROTOCOLS_MAX: usize = 64;
 /// Inputs of one protocol.
 pub(super) const INPUTS_MAX: usize = 32;
+/// Filters of one input.
+pub(super) const FILTERS_MAX: usize = 64;
 /// Longest time that a setting may name.
 pub(super) const DURATION_MAX: Duration = seconds(36_500 * DAY);
 

@@ -11,6 +11,7 @@ use super::protocol::{Grid, check_grid};
 use super::raw::{RawDiscretise, RawFwhm, RawInput, RawMatch, RawNormalise};
 use crate::case::{AttributeRules, InputRules, Prefer};
 use crate::features::Discretise;
+use crate::features::filters::Filter;
 use crate::image::Modality;
 use crate::normalise::{Method, SuvKind};
 
@@ -39,6 +40,12 @@ pub struct Input {
     pub normalise: Method,
     /// Its grey levels for histograms and textures.
     pub discretise: Discretise,
+    /// Filters whose response maps are measured beside the image.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub filter: Vec<Filter>,
+    /// Grey levels of response maps; without it those of the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_discretise: Option<Discretise>,
 }
 
 /// The resolution of an image: full width at half maximum of its point spread function.
@@ -145,8 +152,26 @@ pub(super) fn check(raw: RawInput, grid: Grid, key: &KeyPath, c: &mut Checker<'_
     let modality = modality?;
     let normalise = check_normalise(raw.normalise, modality, &key.key("normalise"), c);
     let discretise = check_discretise(raw.discretise.as_ref(), modality, &key.key("discretise"), c);
+    let filter = check_filters(raw.filter, &key.key("filter"), c);
+    let response_key = key.key("response_discretise");
+    let of_responses = raw.response_discretise.as_ref();
+    let response_discretise = of_responses.map(|raw| check_discretise(Some(raw), modality, &response_key, c));
     let required = raw.required.unwrap_or(defaults::INPUT_REQUIRED);
-    Some(Input { role: role?, modality, required, matches, exclude, prefer, fwhm_mm, grid, normalise, discretise })
+    let role = role?;
+    Some(Input {
+        role,
+        modality,
+        required,
+        matches,
+        exclude,
+        prefer,
+        fwhm_mm,
+        grid,
+        normalise,
+        discretise,
+        filter,
+        response_discretise,
+    })
 }
 
 /// Regular expressions by attribute keyword.
@@ -247,6 +272,22 @@ fn check_window(raw: Option<[f64; 2]>, key: &KeyPath, c: &mut Checker<'_>) -> Op
         c.problem(key, format!("found [{low}, {high}], expected two finite numbers, the lower one first"));
     }
     Some((low, high))
+}
+
+/// Each filter with numbers that it can work with, and each once.
+fn check_filters(raw: Vec<Filter>, key: &KeyPath, c: &mut Checker<'_>) -> Vec<Filter> {
+    c.at_most(key, raw.len(), defaults::FILTERS_MAX);
+    let mut filters: Vec<Filter> = Vec::with_capacity(raw.len());
+    for (i, filter) in raw.into_iter().enumerate() {
+        let key = key.index(i);
+        if let Some(expected) = filter.fault() {
+            c.problem(&key, format!("found {}, expected {expected}", filter.label()));
+        } else if filters.iter().any(|other| other.label() == filter.label()) {
+            c.problem(&key, format!("found {} again, expected every filter once", filter.label()));
+        }
+        filters.push(filter);
+    }
+    filters
 }
 
 fn check_discretise(raw: Option<&RawDiscretise>, modality: Modality, key: &KeyPath, c: &mut Checker<'_>) -> Discretise {

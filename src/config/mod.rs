@@ -159,7 +159,9 @@ impl Config {
         selection["input"] = of_inputs(&["role", "required", "match", "exclude", "prefer"]).into();
         let mut measurement =
             pick(&whole, &["reference", "roi", "finding", "registration", "resolution", "grid", "features"]);
-        measurement["input"] = of_inputs(&["role", "modality", "fwhm_mm", "grid", "normalise", "discretise"]).into();
+        let of_values =
+            ["role", "modality", "fwhm_mm", "grid", "normalise", "discretise", "filter", "response_discretise"];
+        measurement["input"] = of_inputs(&of_values).into();
         let effective = self.effective_json();
         measurement["findings"] = effective.get("findings").cloned().unwrap_or_default();
         measurement["psf"] = effective.get("psf").cloned().unwrap_or_default();

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::features::filters::Filter;
+
 type Texts = Option<Vec<String>>;
 /// Regular expressions by attribute keyword.
 pub(super) type RawMatch = Option<BTreeMap<String, String>>;
@@ -183,6 +185,8 @@ pub(super) struct RawInput {
     pub grid: RawGrid,
     pub normalise: Option<RawNormalise>,
     pub discretise: Option<RawDiscretise>,
+    pub filter: Vec<Filter>,
+    pub response_discretise: Option<RawDiscretise>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -422,3 +422,26 @@ fn relative_paths_start_at_the_folder_of_the_file() {
     std::fs::write(&file, LEAST).unwrap();
     assert_eq!(Config::load(&file).unwrap().storage.directory, folder.path().join("data"));
 }
+
+#[test]
+fn an_input_names_its_filters_and_what_is_wrong_with_them_is_told() {
+    let input = |keys: &str| {
+        format!("{LEAST}[[protocol]]\nname = \"ct\"\n[[protocol.input]]\nrole = \"CT\"\nmodality = \"CT\"\n{keys}")
+    };
+    let read = config(&input(
+        "filter = [{ kind = \"log\", sigma_mm = 2.0 }, { kind = \"square\" }]\nresponse_discretise = { bins = 16 }",
+    ));
+    let labels: Vec<String> =
+        read.protocols[0].inputs[0].filter.iter().map(crate::features::filters::Filter::label).collect();
+    assert_eq!(labels, ["log-3d-2mm", "square"]);
+    assert_eq!(read.protocols[0].inputs[0].response_discretise, Some(Discretise::Bins(16)));
+    assert!(
+        refused(&input("filter = [{ kind = \"log\", sigma_mm = -2.0 }]"))
+            .contains("filter[0]: found log-3d--2mm, expected a positive sigma_mm")
+    );
+    assert!(
+        refused(&input("filter = [{ kind = \"square\" }, { kind = \"square\" }]"))
+            .contains("filter[1]: found square again")
+    );
+    assert!(refused(&input("filter = [{ kind = \"sobel\" }]")).contains("sobel"));
+}

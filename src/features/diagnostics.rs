@@ -84,7 +84,8 @@ pub struct GreyLevels {
 /// A feature without a value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Omission {
-    /// The feature's tag, with its aggregation; the family's name for all of a family.
+    /// The feature's tag, with its aggregation; the family's name for all of a family; after the filter's label and a dot on a
+    /// response map, or that label alone for all of the map.
     pub tag: String,
     /// Why.
     pub reason: String,

@@ -36,6 +36,9 @@ pub enum FeatureError {
     /// The grid after interpolation is impossible.
     #[error("no grid after interpolation: {0}")]
     Geometry(#[from] crate::image::GeometryError),
+    /// A filter does not fit the image.
+    #[error(transparent)]
+    Filter(#[from] super::filters::FilterError),
 }
 
 /// After which step a region was found to be empty.
@@ -62,7 +65,7 @@ impl std::fmt::Display for RoiStep {
 impl Duty for FeatureError {
     fn fault(&self) -> Fault {
         match self {
-            Self::Setting { .. } | Self::TooLarge { .. } => Fault::Config,
+            Self::Setting { .. } | Self::TooLarge { .. } | Self::Filter(_) => Fault::Config,
             Self::EmptyRoi(_) | Self::Geometry(_) => Fault::Data,
             Self::Grid { .. } => Fault::Internal,
         }

@@ -2,24 +2,22 @@
 
 use ndarray::Array3;
 
-use super::diagnostics::{Diagnostics, ImageDiagnostics, StepDiagnostics};
+use super::diagnostics::{Diagnostics, GreyLevels, ImageDiagnostics, StepDiagnostics};
 use super::discretise::{GreyLevelCounts, Ungraded};
-use super::regrid::{SHARE_TOLERANCE, regrid, target_grid, touched};
+use super::morphology::Part;
+use super::prepare::{Prepared, prepare};
 use super::results::{FeatureValue, Results};
-use super::roi::{BoundingBox, Roi, masked};
+use super::roi::Roi;
 use super::statistics::Statistics;
 use super::{
     Family, FeatureError, Resegment, RoiStep, Settings, histogram, intensity, ivh, local, morphology, texture,
 };
-use crate::image::{Geometry, Mask, Volume};
-
-/// The most voxels that the block around a region may have: 2 GiB of intensities.
-const MAX_BLOCK_VOXELS: f64 = (1u64 << 29) as f64;
+use crate::image::{Mask, Volume};
 
 /// What [`extract`] found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Extraction {
-    /// The values, by family in the order of [`Family::ALL`]; all finite.
+    /// The values, by filter and then by family in the order of [`Family::ALL`]; all finite.
     pub values: Vec<FeatureValue>,
     /// Image and region at each step, and what has no value.
     pub diagnostics: Diagnostics,
@@ -28,14 +26,15 @@ pub struct Extraction {
 /// Extracts the features of one region.
 ///
 /// Interpolates the block around the region (where [`Settings::resample`] says so), rounds, re-segments the intensity
-/// mask, discretises, and computes the families of [`Settings::families`]. Voxels that are not finite never enter a
-/// feature. The cost is that of the region's bounding box, not of the image.
+/// mask, discretises, and computes the families of [`Settings::families`]; the same on the response map of each filter of
+/// [`Settings::filter`], under the same masks. Voxels that are not finite never enter a feature. The cost is that of the
+/// region's bounding box, not of the image, but for filters that need all of it.
 ///
 /// # Errors
 /// When a setting is out of range, image and mask are on different grids, or the region is empty at some step.
 pub fn extract(image: &Volume<f32>, mask: &Mask, settings: &Settings) -> Result<Extraction, FeatureError> {
     settings.validate()?;
-    let (mut roi, initial) = prepare(image, mask, settings)?;
+    let Prepared { mut roi, wide, initial } = prepare(image, mask, settings)?;
     let interpolated = StepDiagnostics {
         image: ImageDiagnostics {
             dimensions: roi.grid_size,
@@ -47,23 +46,41 @@ pub fn extract(image: &Volume<f32>, mask: &Mask, settings: &Settings) -> Result<
     if roi.values.is_empty() {
         return Err(FeatureError::EmptyRoi(RoiStep::Resegmented));
     }
-    let diagnostics =
-        Diagnostics { initial, interpolated, resegmented: roi.diagnostics(), grey_levels: None, omitted: Vec::new() };
+    let resegmented = roi.diagnostics();
     let mut results = Results::default();
-    let levels = grey_levels(&roi, settings);
+    let mut grey_levels = None;
+    if settings.measures_image() {
+        grey_levels = measure_image(&roi, settings, Part::Whole, &mut results);
+    }
+    if let Some(wide) = wide {
+        let settings = settings.of_responses();
+        for filter in settings.filters() {
+            let mut found = Results::default();
+            match wide.respond(filter, &roi) {
+                Ok(roi) => _ = measure_image(&roi, &settings, Part::Intensities, &mut found),
+                Err(reason) => found.omit_all(&reason),
+            }
+            results.append_filtered(found, filter);
+        }
+    }
+    let diagnostics = Diagnostics { initial, interpolated, resegmented, grey_levels, omitted: results.omitted };
+    Ok(Extraction { values: results.values, diagnostics })
+}
+
+/// The features of every family; the grey levels that they are of.
+fn measure_image(roi: &Roi, settings: &Settings, part: Part, results: &mut Results) -> Option<GreyLevels> {
+    let levels = grey_levels(roi, settings);
     let mut textures = match &levels {
-        Some(Ok(levels)) => texture::measure(&settings.families, &roi, levels, settings),
+        Some(Ok(levels)) => texture::measure(&settings.families, roi, levels, settings),
         _ => Vec::new(),
     };
     for family in Family::ALL.iter().filter(|family| settings.families.contains(family)) {
-        measure(*family, &roi, levels.as_ref(), settings, &mut results);
+        measure(*family, roi, levels.as_ref(), settings, part, results);
         let (done, rest) = textures.into_iter().partition(|(of, _)| of == family);
         textures = rest;
         results.append(done);
     }
-    let grey_levels = levels.and_then(Result::ok).map(|levels| levels.diagnostics());
-    let diagnostics = Diagnostics { grey_levels, omitted: results.omitted, ..diagnostics };
-    Ok(Extraction { values: results.values, diagnostics })
+    levels.and_then(Result::ok).map(|levels| levels.diagnostics())
 }
 
 /// The region's grey levels, where a family needs them.
@@ -78,6 +95,7 @@ fn measure(
     roi: &Roi,
     levels: Option<&Result<GreyLevelCounts, Ungraded>>,
     settings: &Settings,
+    part: Part,
     results: &mut Results,
 ) {
     let levels = if family.is_discretised() { levels } else { None };
@@ -87,7 +105,7 @@ fn measure(
         None => None,
     };
     match (family, levels) {
-        (Family::Morphology, _) => morphology::measure(roi, settings.autocorrelation, results),
+        (Family::Morphology, _) => morphology::measure(roi, settings.autocorrelation, part, results),
         (Family::Local, _) => local::measure(roi, results),
         (Family::Intensity, _) => intensity::measure(roi, results),
         (Family::Ivh, _) => ivh::measure(roi, settings, results),
@@ -99,82 +117,6 @@ fn measure(
 /// The values of an array in standard layout.
 fn slice<T>(array: &Array3<T>) -> &[T] {
     array.as_slice().unwrap_or_default()
-}
-
-/// Brings image and region onto the final grid, as the block that the families need.
-fn prepare(image: &Volume<f32>, mask: &Mask, settings: &Settings) -> Result<(Roi, StepDiagnostics), FeatureError> {
-    let (grid, mask_grid) = (&image.geometry, &mask.geometry);
-    if image.voxels.dim() != mask.voxels.dim() || grid.size != mask_grid.size || grid.shape() != image.voxels.dim() {
-        return Err(FeatureError::Grid { image: grid.size, mask: mask_grid.size });
-    }
-    let bounds = BoundingBox::around(mask.voxels.view()).ok_or(FeatureError::EmptyRoi(RoiStep::Initial))?;
-    let initial = initial_diagnostics(image, mask, &bounds);
-    let Some(resample) = &settings.resample else {
-        let block = bounds.grown(margin(settings, grid), grid.size);
-        limit(&block)?;
-        let roi = Roi::new(block.cut(&image.voxels), block.cut(&mask.voxels), block.geometry(grid), grid.size);
-        return Ok((rounded(roi, settings), initial));
-    };
-    let new = target_grid(grid, resample.spacing_mm.along_axes(grid.spacing_mm))?;
-    let shape = touched(grid, &new, &bounds);
-    limit(&shape)?;
-    let share = regrid(&mask.voxels, grid, &new, &shape, resample.mask_interpolation);
-    let covered = share.mapv(|share| share >= resample.mask_threshold - SHARE_TOLERANCE);
-    let inner = BoundingBox::around(covered.view()).ok_or(FeatureError::EmptyRoi(RoiStep::Interpolated))?;
-    let exact = BoundingBox {
-        first: [0, 1, 2].map(|axis| shape.first[axis] + inner.first[axis]),
-        last: [0, 1, 2].map(|axis| shape.first[axis] + inner.last[axis]),
-    };
-    let block = exact.grown(margin(settings, &new), new.size);
-    limit(&block)?;
-    let voxels = regrid(&image.voxels, grid, &new, &block, resample.interpolation).mapv(|v| v as f32);
-    let mut morphological = Array3::from_elem(voxels.dim(), false);
-    for ((z, y, x), _) in covered.indexed_iter().filter(|(_, inside)| **inside) {
-        let at = [x, y, z];
-        let [x, y, z] = [0, 1, 2].map(|axis| shape.first[axis] + at[axis] - block.first[axis]);
-        morphological[[z, y, x]] = true;
-    }
-    let roi = Roi::new(voxels, morphological, block.geometry(&new), new.size);
-    Ok((rounded(roi, settings), initial))
-}
-
-/// How far around the region's bounding box the families look.
-fn margin(settings: &Settings, grid: &Geometry) -> [usize; 3] {
-    let reach_mm = if settings.families.contains(&Family::Local) { local::RADIUS_MM } else { 0.0 };
-    grid.spacing_mm.map(|d| (reach_mm / d).ceil().min(1e6) as usize)
-}
-
-fn limit(block: &BoundingBox) -> Result<(), FeatureError> {
-    let voxels = block.size().iter().map(|n| *n as f64).product::<f64>();
-    if voxels > MAX_BLOCK_VOXELS {
-        return Err(FeatureError::TooLarge { voxels, limit: MAX_BLOCK_VOXELS });
-    }
-    Ok(())
-}
-
-fn rounded(mut roi: Roi, settings: &Settings) -> Roi {
-    if settings.round_to_integers {
-        roi.image.voxels.par_mapv_inplace(f32::round);
-        roi.collect_values();
-    }
-    roi
-}
-
-fn initial_diagnostics(image: &Volume<f32>, mask: &Mask, bounds: &BoundingBox) -> StepDiagnostics {
-    let values = masked(&bounds.cut(&image.voxels), &bounds.cut(&mask.voxels));
-    let (intensity, missing) = super::diagnostics::summarise(&values);
-    let standard = image.voxels.as_standard_layout();
-    StepDiagnostics {
-        image: ImageDiagnostics::of(&image.geometry, standard.as_slice().unwrap_or_default()),
-        roi: super::RoiDiagnostics {
-            dimensions: image.geometry.size,
-            intensity_voxels: values.len() - missing,
-            morphological_voxels: values.len(),
-            intensity_bounding_box: bounds.size(),
-            morphological_bounding_box: bounds.size(),
-            intensity,
-        },
-    }
 }
 
 /// Takes intensities outside the range, then outliers of the rest, from the intensity mask.
@@ -194,7 +136,7 @@ fn resegment(roi: &mut Roi, settings: Resegment) {
 mod tests {
     use super::*;
     use crate::features::{Resample, Spacing};
-    use crate::image::Interpolation;
+    use crate::image::{Geometry, Interpolation};
     use crate::math::linalg::IDENTITY;
     use approx::assert_relative_eq;
 

@@ -16,13 +16,16 @@ mod discretise;
 mod error;
 mod extract;
 mod family;
+pub mod filters;
 mod histogram;
 mod intensity;
 mod ivh;
 mod local;
 mod morphology;
+mod prepare;
 mod presets;
 mod regrid;
+mod response;
 mod results;
 mod roi;
 mod settings;
@@ -35,6 +38,7 @@ pub use error::{FeatureError, RoiStep};
 pub use extract::{Extraction, extract};
 pub use family::Family;
 pub use presets::{PRESETS, SettingsError};
+pub use response::response_map;
 pub use results::FeatureValue;
 pub use settings::{
     Aggregation, BinAnchor, Discretise, MAX_BINS, MAX_DISTANCE, Resample, Resegment, Settings, Spacing, Texture,

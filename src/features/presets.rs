@@ -2,7 +2,8 @@
 
 use toml::{Table, Value};
 
-use super::{Aggregation, BinAnchor, Discretise, Resample, Resegment, Settings, Spacing, Texture};
+use super::filters::{self, Dimensions};
+use super::{Aggregation, BinAnchor, Discretise, Family, Resample, Resegment, Settings, Spacing, Texture};
 use crate::image::Interpolation;
 
 /// Why a settings text cannot be used.
@@ -12,7 +13,7 @@ pub enum SettingsError {
     #[error("the feature settings cannot be read: {0}")]
     Text(String),
     /// No preset has that name.
-    #[error("preset is {found:?}, expected one of {}", PRESETS.join(", "))]
+    #[error("preset is {found:?}, expected ibsi2-phase1-TEST, ibsi2-phase2-TEST or one of {}", PRESETS.join(", "))]
     Preset {
         /// The name that was given.
         found: String,
@@ -32,7 +33,8 @@ impl crate::error::Duty for SettingsError {
     }
 }
 
-/// The names of the presets.
+/// The names of the presets, beside those of the tests of IBSI 2: `ibsi2-phase1-` and `ibsi2-phase2-` with the name of a test
+/// in the manual ([`PHASE_1`](super::filters::PHASE_1), [`PHASE_2`](super::filters::PHASE_2)).
 pub const PRESETS: &[&str] = &[
     "ibsi-digital-phantom",
     "ibsi-a",
@@ -117,8 +119,24 @@ impl Settings {
                 ivh: Discretise::BinWidth(0.1),
                 ..Self::cubic(3.0).not_negative()
             },
-            _ => return None,
+            _ => return Self::ibsi_2(name),
         })
+    }
+
+    /// The settings of a test of IBSI 2: the filter of phase 1 on a digital phantom, the whole processing of phase 2 on the
+    /// CT phantom, and intensity statistics of the response.
+    fn ibsi_2(name: &str) -> Option<Self> {
+        if let Some(test) = name.strip_prefix("ibsi2-phase1-") {
+            let filter = vec![filters::phase_1(test)?];
+            return Some(Self { filter, families: vec![Family::Intensity], ..Self::default() });
+        }
+        let (filter, dimensions) = filters::phase_2(name.strip_prefix("ibsi2-phase2-")?)?;
+        let base = match dimensions {
+            Dimensions::Slices => Self::default(),
+            Dimensions::Volume => Self::cubic(1.0).rounded(),
+        };
+        let resegment = Resegment::range(-1000.0, 400.0);
+        Some(Self { resegment, filter: vec![filter], families: vec![Family::Intensity], ..base })
     }
 
     /// Settings from TOML: the keys of [`Settings`], and `preset`, the name of the settings that they change.
@@ -197,8 +215,10 @@ mod tests {
 
     #[test]
     fn every_preset_is_there_valid_and_survives_a_round_trip_through_toml() {
-        for name in PRESETS {
-            let preset = Settings::preset(name).unwrap();
+        let one = filters::PHASE_1.iter().map(|test| format!("ibsi2-phase1-{test}"));
+        let two = filters::PHASE_2.iter().map(|test| format!("ibsi2-phase2-{test}"));
+        for name in PRESETS.iter().map(|name| (*name).to_owned()).chain(one).chain(two) {
+            let preset = Settings::preset(&name).unwrap();
             preset.validate().unwrap();
             assert_eq!(Settings::from_toml(&toml::to_string(&preset).unwrap()).unwrap(), preset, "{name}");
             assert_eq!(Settings::from_toml(&format!("preset = \"{name}\"")).unwrap(), preset);

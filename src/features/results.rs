@@ -1,13 +1,19 @@
 //! Values as the families compute them.
 
+use super::filters::Filter;
 use super::table::{Feature, Row};
 use super::{Family, Omission};
+
+/// The label of the image itself.
+pub(super) const UNFILTERED: &str = "none";
 
 /// The value of one feature.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeatureValue {
     /// The row of the table.
     pub feature: &'static Feature,
+    /// The filter's label; `none` for features of the image itself.
+    pub filter: String,
     /// The feature's tag with its aggregation suffix, such as `cm_joint_max_3D_avg`.
     pub tag: String,
     /// Aggregation as in the IBSI reference tables, such as `3D avg`; empty where there is none.
@@ -16,6 +22,16 @@ pub struct FeatureValue {
     pub discretisation: String,
     /// The value; finite.
     pub value: f64,
+    /// Whether intensities are in the unit of the image; a filter may give them none.
+    pub in_image_unit: bool,
+}
+
+impl FeatureValue {
+    /// The UCUM expression of the value's unit, for an image in the unit `image`.
+    #[must_use]
+    pub fn ucum(&self, image: &str) -> String {
+        self.feature.unit.ucum(if self.in_image_unit { image } else { "1" })
+    }
 }
 
 /// Values, and what has none.
@@ -32,6 +48,25 @@ impl Results {
             self.values.extend(results.values);
             self.omitted.extend(results.omitted);
         }
+    }
+
+    /// What was found on the response map of a filter, after what is there.
+    pub(super) fn append_filtered(&mut self, found: Self, filter: &Filter) {
+        let label = filter.label();
+        self.values.extend(found.values.into_iter().map(|value| FeatureValue {
+            filter: label.clone(),
+            in_image_unit: filter.keeps_unit(),
+            ..value
+        }));
+        self.omitted.extend(found.omitted.into_iter().map(|Omission { tag, reason }| {
+            let tag = if tag.is_empty() { label.clone() } else { format!("{label}.{tag}") };
+            Omission { tag, reason }
+        }));
+    }
+
+    /// Leaves out everything.
+    pub(super) fn omit_all(&mut self, reason: &dyn std::fmt::Display) {
+        self.omitted.push(Omission { tag: String::new(), reason: reason.to_string() });
     }
 
     /// Leaves out a family.
@@ -71,7 +106,15 @@ impl Results {
             let tag = format!("{}{suffix}", row.feature.tag);
             if value.is_finite() {
                 let (aggregation, discretisation) = (aggregation.to_owned(), discretisation.to_owned());
-                self.values.push(FeatureValue { feature: &row.feature, tag, aggregation, discretisation, value });
+                self.values.push(FeatureValue {
+                    feature: &row.feature,
+                    filter: UNFILTERED.to_owned(),
+                    tag,
+                    aggregation,
+                    discretisation,
+                    value,
+                    in_image_unit: true,
+                });
             } else {
                 self.omitted.push(Omission { tag, reason: row.undefined.to_owned() });
             }

@@ -69,6 +69,12 @@ impl BoundingBox {
         }
     }
 
+    /// The same box counted from the first voxel of a box around it.
+    pub(super) fn within(&self, outer: &Self) -> Self {
+        let from = |corner: [usize; 3]| [0, 1, 2].map(|axis| corner[axis] - outer.first[axis]);
+        Self { first: from(self.first), last: from(self.last) }
+    }
+
     /// The part of an array that the box covers.
     pub(super) fn cut<T: Clone>(&self, array: &Array3<T>) -> Array3<T> {
         let along = |axis: ndarray::AxisDescription| {

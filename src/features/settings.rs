@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::filters::Filter;
 use super::{Family, FeatureError};
 use crate::image::Interpolation;
 
@@ -28,6 +29,12 @@ pub struct Settings {
     pub texture: Texture,
     /// Whether morphology has Moran's I and Geary's C: exact, they cost more than all other features together.
     pub autocorrelation: bool,
+    /// Filters whose response maps are measured, `none` being the image itself; without any only the image is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub filter: Vec<Filter>,
+    /// Grey levels of response maps; without it as those of the image, from the response's own minimum on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_discretise: Option<Discretise>,
     /// Which families are computed.
     pub families: Vec<Family>,
 }
@@ -43,6 +50,8 @@ impl Default for Settings {
             ivh: Discretise::None,
             texture: Texture::default(),
             autocorrelation: true,
+            filter: Vec::new(),
+            response_discretise: None,
             families: Family::ALL.iter().copied().filter(|family| *family != Family::Cross).collect(),
         }
     }
@@ -261,6 +270,22 @@ impl Aggregation {
 pub const MAX_BINS: u32 = 65_535;
 
 impl Settings {
+    /// The filters but `none`.
+    pub(super) fn filters(&self) -> impl Iterator<Item = &Filter> {
+        self.filter.iter().filter(|filter| !matches!(filter, Filter::None(_)))
+    }
+
+    /// Whether the image itself is measured.
+    pub(super) fn measures_image(&self) -> bool {
+        self.filter.is_empty() || self.filter.iter().any(|filter| matches!(filter, Filter::None(_)))
+    }
+
+    /// The settings for response maps: the range of re-segmentation is one of the image.
+    pub(super) fn of_responses(&self) -> Self {
+        let discretise = self.response_discretise.unwrap_or(self.discretise);
+        Self { resegment: Resegment::default(), discretise, ..self.clone() }
+    }
+
     /// Whether every number is one that the steps can work with.
     ///
     /// # Errors
@@ -279,7 +304,10 @@ impl Settings {
         check("resegment.high", ordered, "at least resegment.low")?;
         let sigma_fits = outlier_sigma.is_none_or(|sigma| sigma.is_finite() && sigma > 0.0);
         check("resegment.outlier_sigma", sigma_fits, "a positive number")?;
-        for (name, discretise) in [("discretise", self.discretise), ("ivh", self.ivh)] {
+        let response = self.response_discretise.unwrap_or_default();
+        for (name, discretise) in
+            [("discretise", self.discretise), ("ivh", self.ivh), ("response_discretise", response)]
+        {
             let fits = match discretise {
                 Discretise::None => true,
                 Discretise::BinWidth(width) => width.is_finite() && width > 0.0,
@@ -287,6 +315,13 @@ impl Settings {
             };
             check(name, fits, "a positive bin width, or 1 to 65535 bins")?;
         }
+        for filter in &self.filter {
+            if let Some(expected) = filter.fault() {
+                return Err(FeatureError::Setting { setting: "filter", expected });
+            }
+        }
+        let labels: std::collections::BTreeSet<String> = self.filter.iter().map(Filter::label).collect();
+        check("filter", labels.len() == self.filter.len(), "filters that differ from each other")?;
         let Texture { glcm_distances, ngtdm_distance, ngldm_distance, aggregations, .. } = &self.texture;
         check("texture.aggregations", !aggregations.is_empty(), "at least one aggregation")?;
         let near = |distance: &u8| (1..=MAX_DISTANCE).contains(distance);

@@ -16,6 +16,8 @@ use super::provenance::NUMERICS_VERSION;
 use super::remarks::Remarks;
 use super::timing::{Stage, Watch};
 use crate::align::{self, AlignError, Resolution, align, crop_grid, isotropic_grid, target_resolution};
+use crate::config::Protocol;
+use crate::features::filters::Filter;
 use crate::features::{Extraction, Family, FeatureError, extract};
 use crate::finding::FindingKind;
 use crate::image::{Geometry, Mask, Psf};
@@ -23,6 +25,18 @@ use crate::report::{MeasurementGroup, Space};
 
 /// What is kept around a lesion: the sphere of the local intensity peak (6.2 mm, IBSI 3.2) and some voxels.
 const MARGIN_MM: f64 = 10.0;
+
+/// What is kept around a lesion for the filters of a protocol; without end where a filter needs the whole image.
+#[allow(clippy::cast_precision_loss)] // steps of a bounded filter
+fn margin_mm(protocol: &Protocol) -> f64 {
+    let spacing_mm = protocol.grid.spacing_mm;
+    let reach_mm = |filter: &Filter| match filter.reach([spacing_mm; 3]) {
+        Some(reach) => reach.into_iter().max().map_or(0.0, |steps| (steps + 1) as f64 * spacing_mm),
+        None => f64::INFINITY,
+    };
+    let filters = protocol.inputs.iter().flat_map(|input| &input.filter);
+    MARGIN_MM + filters.map(reach_mm).fold(0.0, f64::max)
+}
 
 /// What all images of the case are brought to.
 #[derive(Debug)]
@@ -142,7 +156,7 @@ fn region(scene: &Scene<'_>, target: &Target, lesion: &Lesion, remarks: &mut Rem
         return None;
     }
     let map = &scene.maps[leading.role].registration.fixed_to_moving;
-    let grid = crop_grid(&target.grid, &leading.mask, map, MARGIN_MM);
+    let grid = crop_grid(&target.grid, &leading.mask, map, margin_mm(scene.protocol));
     let mask = grid.map(|grid| onto(leading, scene.roles, &grid, map)).filter(|mask| mask.count() > 0);
     let drawn_on = &leading.origin.role;
     if mask.is_none() {

@@ -81,10 +81,12 @@ mod tests {
     fn values_of_two_roles_stand_in_the_block_of_the_first_and_name_the_second() {
         let value = FeatureValue {
             feature: find("cross_mi").unwrap(),
+            filter: "none".to_owned(),
             tag: "cross_mi".to_owned(),
             aggregation: String::new(),
             discretisation: "FBN 32".to_owned(),
             value: 0.5,
+            in_image_unit: true,
         };
         let found = Crossed { values: vec![value], omitted: Vec::new() };
         let block = |role: &str| MeasurementGroup { role: role.to_owned(), ..empty_group() };

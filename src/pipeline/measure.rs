@@ -7,6 +7,7 @@ use super::lesions::Lesion;
 use super::remarks::Remarks;
 use super::roles::{self, Role};
 use crate::config::{Input, Protocol};
+use crate::features::filters::{Filter, Plain};
 use crate::features::{Discretise, Extraction, Family, FeatureError, Resample, Resegment, Settings};
 use crate::finding::FindingKind;
 use crate::image::{Modality, Volume};
@@ -69,7 +70,8 @@ fn unit(units: Units, modality: Modality, scale: Scale) -> &'static str {
 const IVH_BINS: u32 = 1000;
 
 /// How the features of one role are extracted: as the clinical preset of its modality has it (Hounsfield units are whole
-/// numbers after interpolation, SUV starts at zero), with the protocol's grid, window, grey levels and families.
+/// numbers after interpolation, SUV starts at zero), with the protocol's grid, window, grey levels, filters and
+/// families. Filters are measured beside the image, never instead of it.
 pub(super) fn settings(input: &Input, protocol: &Protocol, fitted: &Fitted, resample: Option<Resample>) -> Settings {
     let preset = match input.modality {
         Modality::Ct => "clinical-ct",
@@ -86,7 +88,12 @@ pub(super) fn settings(input: &Input, protocol: &Protocol, fitted: &Fitted, resa
         settings.resegment = Resegment::range(low, high);
     }
     let families = protocol.features.families.iter().copied().filter(|family| *family != Family::Cross).collect();
-    Settings { resample, discretise: input.discretise, families, ..settings }
+    let mut filter = input.filter.clone();
+    if !filter.is_empty() && !filter.contains(&Filter::None(Plain {})) {
+        filter.insert(0, Filter::None(Plain {}));
+    }
+    let (discretise, response_discretise) = (input.discretise, input.response_discretise);
+    Settings { resample, discretise, filter, response_discretise, families, ..settings }
 }
 
 /// The settings as lines for the documents' algorithm parameters.
@@ -100,14 +107,21 @@ pub(super) fn parameters(settings: &Settings, note: &str) -> Vec<String> {
         .iter()
         .filter_map(|aggregation| serde_json::to_value(aggregation).ok()?.as_str().map(str::to_owned))
         .collect();
-    vec![
+    let filters: Vec<String> = settings.filter.iter().map(Filter::label).collect();
+    let mut lines = vec![
         format!("normalisation={note}"),
         format!("rounding={}", if settings.round_to_integers { "integers" } else { "none" }),
         format!("resegmentation={} to {}", bound(low, "-inf"), bound(high, "inf")),
         format!("discretisation={}", or_none(settings.discretise.label())),
         format!("ivh_discretisation={}", or_none(settings.ivh.label())),
         format!("texture_aggregation={}", aggregations.join(", ")),
-    ]
+    ];
+    if !filters.is_empty() {
+        let discretise = settings.response_discretise.unwrap_or(settings.discretise);
+        lines.push(format!("filters={}", filters.join(", ")));
+        lines.push(format!("response_discretisation={}", or_none(discretise.label())));
+    }
+    lines
 }
 
 /// The values of an extraction in the words of the result.
@@ -122,11 +136,11 @@ pub(super) fn measured(value: &crate::features::FeatureValue, image_unit: &str) 
         ibsi_id: value.feature.id.to_owned(),
         name: value.feature.name.to_owned(),
         family: value.feature.family.name().to_owned(),
-        filter: "none".to_owned(),
+        filter: value.filter.clone(),
         aggregation: value.aggregation.clone(),
         discretisation: value.discretisation.clone(),
         value: value.value,
-        unit: value.feature.unit.ucum(image_unit),
+        unit: value.ucum(image_unit),
         misregistration_error: None,
         harmonised_value: None,
     }

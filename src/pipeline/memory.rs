@@ -8,10 +8,11 @@ use rayon::prelude::*;
 use super::error::PipelineError;
 use super::job::Job;
 use crate::case::{Annotation, AnnotationKind};
-use crate::config::{Automatic, Protocol};
+use crate::config::{Automatic, Input, Protocol};
 use crate::dicom::facts::{self, InstanceKind};
 use crate::dicom::uid::Uid;
 use crate::error::{Duty, Retry};
+use crate::features::filters::Filter;
 use crate::normalise::Method;
 use crate::volume::StructureSet;
 
@@ -36,21 +37,24 @@ const BASE_BYTES: u64 = 64 << 20;
 /// # Errors
 /// When the case names a protocol or a file that is not there, or a file cannot be read now. Objects that are no DICOM files
 /// count nothing: they will be findings.
+#[allow(clippy::cast_precision_loss)] // an estimate
 pub fn estimate_memory(job: &Job<'_>) -> Result<u64, PipelineError> {
     let protocol = job.protocol()?;
     let mut bytes = BASE_BYTES;
     let mut voxels = 0u64;
     let mut slices = 1u64;
+    let mut whole_mm3 = 0.0f64;
     for came in &job.spec.inputs {
         let Some(input) = protocol.input(&came.role) else { continue };
         let Some(first) = came.instances.first() else { continue };
-        let Some(size) = size_of(job, first, &came.role)? else { continue };
+        let Some(Frames { size, voxel_mm3 }) = size_of(job, first, &came.role)? else { continue };
         let n_instances = came.instances.len() as u64;
         let n = size.iter().product::<u64>().saturating_mul(n_instances);
         let scaled = matches!(input.normalise, Method::ZScore | Method::Suv { log: true, .. });
         let per_voxel = BYTES_PER_VOXEL + if scaled { BYTES_PER_SCALED_VOXEL } else { 0 };
         bytes = bytes.saturating_add(n.saturating_mul(per_voxel));
         voxels = voxels.saturating_add(n);
+        whole_mm3 = whole_mm3.max(n as f64 * voxel_mm3);
         slices = slices.max(size[2].saturating_mul(n_instances));
     }
     let annotations: Vec<Result<Drawn, PipelineError>> =
@@ -67,22 +71,51 @@ pub fn estimate_memory(job: &Job<'_>) -> Result<u64, PipelineError> {
         all.block_mm3 = ASSUMED_SIDE_MM.powi(3);
     }
     let masks = voxels.saturating_mul(BYTES_PER_MASK_VOXEL).saturating_mul(all.n_regions);
-    Ok(bytes.saturating_add(masks).saturating_add(all.own_bytes).saturating_add(blocks(protocol, all.block_mm3)))
+    Ok(bytes.saturating_add(masks).saturating_add(all.own_bytes).saturating_add(blocks(
+        protocol,
+        all.block_mm3,
+        whole_mm3,
+    )))
 }
 
-/// The blocks of one lesion on the grids of all roles, and on the common one.
+/// The blocks of one lesion on the grids of all roles, and on the common one: as large as the largest image where a filter
+/// needs all of it.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // `as` saturates
-fn blocks(protocol: &Protocol, block_mm3: f64) -> u64 {
-    let n_voxels = |spacing_mm: f64| (block_mm3 / spacing_mm.powi(3)).ceil() as u64;
-    let native: u64 = protocol.inputs.iter().map(|input| n_voxels(input.grid.spacing_mm)).fold(0, u64::saturating_add);
-    let aligned = n_voxels(protocol.grid.spacing_mm).saturating_mul(protocol.inputs.len() as u64);
+fn blocks(protocol: &Protocol, block_mm3: f64, whole_mm3: f64) -> u64 {
+    let n_voxels = |input: &Input, spacing_mm: f64| {
+        let seen_mm3 = seen_mm3(&input.filter, spacing_mm, block_mm3).min(whole_mm3.max(block_mm3));
+        (seen_mm3 / spacing_mm.powi(3)).ceil() as u64
+    };
+    let all = |spacing_mm: &dyn Fn(&Input) -> f64| {
+        protocol.inputs.iter().map(|input| n_voxels(input, spacing_mm(input))).fold(0, u64::saturating_add)
+    };
+    let (native, aligned) = (all(&|input| input.grid.spacing_mm), all(&|_| protocol.grid.spacing_mm));
     native.max(aligned).saturating_mul(BYTES_PER_BLOCK_VOXEL)
 }
 
-/// Columns, rows and frames of an instance; `None` where it is no image or no DICOM file.
-fn size_of(job: &Job<'_>, instance: &Uid, owner: &str) -> Result<Option<[u64; 3]>, PipelineError> {
+/// The volume that filters look at for a block of a lesion.
+#[allow(clippy::cast_precision_loss)] // steps of a bounded filter
+fn seen_mm3(filters: &[Filter], spacing_mm: f64, block_mm3: f64) -> f64 {
+    let reach_mm = |filter: &Filter| {
+        let steps = filter.reach([spacing_mm; 3]).map(|reach| reach.into_iter().max().unwrap_or(0));
+        steps.map_or(f64::INFINITY, |steps| steps as f64 * spacing_mm)
+    };
+    (block_mm3.cbrt() + 2.0 * filters.iter().map(reach_mm).fold(0.0, f64::max)).powi(3)
+}
+
+/// What one instance of a series adds to its volume.
+struct Frames {
+    /// Columns, rows and frames.
+    size: [u64; 3],
+    /// The size of a voxel; slices are at least a millimetre apart where the header does not tell.
+    voxel_mm3: f64,
+}
+
+/// The frames of an instance; `None` where it is no image or no DICOM file.
+fn size_of(job: &Job<'_>, instance: &Uid, owner: &str) -> Result<Option<Frames>, PipelineError> {
     let path = job.path(instance, owner)?;
-    let facts = match facts::read(&path, &["NumberOfFrames".to_owned()]) {
+    let wanted = ["NumberOfFrames", "PixelSpacing", "SliceThickness"].map(str::to_owned);
+    let facts = match facts::read(&path, &wanted) {
         Ok(facts) => facts,
         Err(facts::FactsError::Format(error)) if error.retry() != Retry::Never => {
             return Err(PipelineError::Series { role: owner.to_owned(), error: error.into() });
@@ -91,7 +124,13 @@ fn size_of(job: &Job<'_>, instance: &Uid, owner: &str) -> Result<Option<[u64; 3]
     };
     let number = |keyword: &str| facts.attributes.get(keyword).and_then(|text| text.parse::<u64>().ok());
     let n_frames = number("NumberOfFrames").unwrap_or(1);
-    Ok(number("Columns").zip(number("Rows")).map(|(columns, rows)| [columns, rows, n_frames]))
+    let lengths = |keyword: &str| -> f64 {
+        let text = facts.attributes.get(keyword).map_or("", String::as_str);
+        text.split('\\').filter_map(|part| part.trim().parse::<f64>().ok()).product()
+    };
+    let voxel_mm3 = lengths("PixelSpacing") * lengths("SliceThickness").max(1.0);
+    let size = number("Columns").zip(number("Rows")).map(|(columns, rows)| [columns, rows, n_frames]);
+    Ok(size.map(|size| Frames { size, voxel_mm3 }))
 }
 
 /// What an object's regions will take.
@@ -127,7 +166,9 @@ fn drawn(job: &Job<'_>, protocol: &Protocol, annotation: &Annotation, slices: u6
             Ok(drawn)
         }
         AnnotationKind::Segmentation => {
-            let Some([columns, rows, n_frames]) = size_of(job, &annotation.instance, "annotation")? else {
+            let Some(Frames { size: [columns, rows, n_frames], .. }) =
+                size_of(job, &annotation.instance, "annotation")?
+            else {
                 return Ok(Drawn::default());
             };
             let Ok(facts) = facts::read(&path, &[]) else { return Ok(Drawn::default()) };

@@ -36,5 +36,5 @@ pub use error::PipelineError;
 pub use job::{Job, SourceFile, run};
 pub use memory::estimate_memory;
 pub use provenance::NUMERICS_VERSION;
-pub use single::{SingleError, SingleJob, SingleResult, measure_files};
+pub use single::{SingleError, SingleJob, SingleResult, measure_files, response_of_files};
 pub use timing::Stage;

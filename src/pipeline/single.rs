@@ -10,7 +10,7 @@ use super::measure;
 use super::provenance::NUMERICS_VERSION;
 use crate::dicom::facts::{self, FactsError, InstanceKind};
 use crate::error::{Duty, Fault, Retry};
-use crate::features::{Extraction, FeatureError, Settings, extract};
+use crate::features::{Extraction, FeatureError, Settings, extract, response_map};
 use crate::finding::{Finding, Policies, Policy};
 use crate::image::{Geometry, Mask, Transform, Volume, resample_mask};
 use crate::report::{CaseResult, MeasurementGroup, RoiOrigin, Space};
@@ -104,6 +104,12 @@ pub enum SingleError {
     /// Nothing could be measured.
     #[error(transparent)]
     Features(#[from] FeatureError),
+    /// A response map is that of one filter.
+    #[error("the settings have {found} filters, expected one: a file holds one response map")]
+    Filters {
+        /// How many there are.
+        found: usize,
+    },
 }
 
 impl Duty for SingleError {
@@ -113,7 +119,7 @@ impl Duty for SingleError {
             Self::Nifti(error) => error.fault(),
             Self::Series(error) => error.fault(),
             Self::Features(error) => error.fault(),
-            Self::Region { .. } => Fault::Config,
+            Self::Region { .. } | Self::Filters { .. } => Fault::Config,
             _ => Fault::Data,
         }
     }
@@ -164,6 +170,17 @@ pub fn measure_files(job: &SingleJob<'_>) -> Result<SingleResult, SingleError> {
         ..CaseResult::default()
     };
     Ok(SingleResult { case, extraction })
+}
+
+/// The response map of the whole image to the settings' one filter.
+///
+/// # Errors
+/// When the image cannot be read, or the settings have no filter or several.
+pub fn response_of_files(job: &SingleJob<'_>) -> Result<Volume<f32>, SingleError> {
+    let [filter] = job.settings.filter.as_slice() else {
+        return Err(SingleError::Filters { found: job.settings.filter.len() });
+    };
+    Ok(response_map(&read_image(job)?.volume, filter, job.settings)?)
 }
 
 /// An image with what its numbers are.

@@ -7,5 +7,6 @@
 
 mod consensus;
 mod diagnostics;
+mod filters;
 mod phantoms;
 mod support;

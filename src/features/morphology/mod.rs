@@ -52,16 +52,30 @@ struct HullMeasures {
     ellipsoid_mm: Option<Vec3>,
 }
 
+/// Which features are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// All.
+    Whole,
+    /// Those that depend on intensities: the shape is the same on every response map.
+    Intensities,
+}
+
+/// Tags of the rows that depend on intensities.
+const OF_INTENSITIES: [&str; 4] = ["morph_com", "morph_integ_int", "morph_moran_i", "morph_geary_c"];
+
 /// The family's features of a region; those of its autocorrelation where they are asked for: they cost more than all others.
-pub(super) fn measure(roi: &Roi, autocorrelation: bool, results: &mut Results) {
+pub(super) fn measure(roi: &Roi, autocorrelation: bool, part: Part, results: &mut Results) {
     let rows: &'static [Row<Shape>] = if autocorrelation { &ROWS } else { &ROWS[..ROWS.len() - AUTOCORRELATION_ROWS] };
-    if let Some(shape) = Shape::of(roi, autocorrelation) {
-        results.add_plain(rows, &shape);
+    if let Some(shape) = Shape::of(roi, autocorrelation, part) {
+        for row in rows.chunks(1).filter(|row| part == Part::Whole || OF_INTENSITIES.contains(&row[0].feature.tag)) {
+            results.add_plain(row, &shape);
+        }
     }
 }
 
 impl Shape {
-    fn of(roi: &Roi, autocorrelation: bool) -> Option<Self> {
+    fn of(roi: &Roi, autocorrelation: bool, part: Part) -> Option<Self> {
         let geometry = &roi.image.geometry;
         let spacing = geometry.spacing_mm;
         let packed = PackedMask::new(&roi.morphological);
@@ -74,7 +88,11 @@ impl Shape {
             moments,
             // The mesh ends half a voxel beyond the outermost centres.
             aligned_box_mm: [0, 1, 2].map(|axis| size[axis] as f64 * spacing[axis]),
-            hull: Hull::around(&packed, spacing).map(|hull| HullMeasures::of(&hull)),
+            hull: if part == Part::Whole {
+                Hull::around(&packed, spacing).map(|hull| HullMeasures::of(&hull))
+            } else {
+                None
+            },
             mean: sum / roi.values.len() as f64,
             centre_shift_mm: norm(sub(moments.centre_mm, centre)),
             autocorrelation: autocorrelation.then(|| Autocorrelation::of(roi)),
