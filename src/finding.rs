@@ -49,6 +49,10 @@ pub enum FindingKind {
     PixelDataTruncated,
     /// A contour lies more than half a slice away from every slice.
     ContourOffSlice,
+    /// Contours lie on planes between those that are nearest to the slices.
+    ContourBetweenSlices,
+    /// A contour is drawn twice.
+    ContourDuplicate,
     /// A contour is open, a point, or of another type that has no inside.
     ContourNotClosed,
     /// An ROI covers no voxel.
@@ -142,6 +146,8 @@ impl FindingKind {
         Self::RescaleMissing,
         Self::PixelDataTruncated,
         Self::ContourOffSlice,
+        Self::ContourBetweenSlices,
+        Self::ContourDuplicate,
         Self::ContourNotClosed,
         Self::EmptyRoi,
         Self::UnresolvedSopReference,
@@ -199,6 +205,8 @@ impl FindingKind {
             Self::RescaleMissing => "rescale_missing",
             Self::PixelDataTruncated => "pixel_data_truncated",
             Self::ContourOffSlice => "contour_off_slice",
+            Self::ContourBetweenSlices => "contour_between_slices",
+            Self::ContourDuplicate => "contour_duplicate",
             Self::ContourNotClosed => "contour_not_closed",
             Self::EmptyRoi => "empty_roi",
             Self::UnresolvedSopReference => "unresolved_sop_reference",

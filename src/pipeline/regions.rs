@@ -217,6 +217,9 @@ impl Reader<'_> {
     }
 
     /// The role whose series a region belongs to; a finding where that is not one.
+    ///
+    /// An object that names one series means it. One that names several says of no region which one it was drawn on: its
+    /// geometry has to, also where the others are not here, as another modality's region may not be measured on this one.
     fn role_of(
         &self,
         named: &[Uid],
@@ -229,11 +232,15 @@ impl Reader<'_> {
             let series = &role.series.series;
             named.contains(series) || self.annotation.references.contains(series)
         };
-        let named: Vec<usize> = (0..self.roles.len()).filter(|idx| is_named(&self.roles[*idx])).collect();
-        if let [only] = named.as_slice() {
+        let here: Vec<usize> = (0..self.roles.len()).filter(|idx| is_named(&self.roles[*idx])).collect();
+        let n_named = named.iter().collect::<BTreeSet<_>>().len();
+        if let [only] = here.as_slice()
+            && n_named <= 1
+        {
             return Some(*only);
         }
-        let pool = if named.is_empty() { (0..self.roles.len()).collect() } else { named };
+        let n_missing = n_named.saturating_sub(here.len());
+        let pool = if here.is_empty() { (0..self.roles.len()).collect() } else { here };
         let fits = |role: &Role<'_>| {
             let own = role.series.frame_of_reference.as_ref();
             let same_frame = frame.zip(own).is_none_or(|(a, b)| a == b);
@@ -241,6 +248,11 @@ impl Reader<'_> {
         };
         let fitting: Vec<usize> = pool.into_iter().filter(|idx| fits(&self.roles[*idx])).collect();
         if let [only] = fitting.as_slice() {
+            if n_missing > 0 && n_missing < n_named {
+                let detail =
+                    format!("{name:?} belongs here by its geometry; {n_missing} more named series are not used");
+                remarks.find(FindingKind::ReferencedSeriesMissing, self.roles[*only].name(), detail);
+            }
             return Some(*only);
         }
         let detail = match fitting.len() {

@@ -2,10 +2,11 @@
 //!
 //! A voxel belongs to a region when its centre lies inside the contours of its slice by the even-odd rule, over all
 //! contours of that slice together: a contour inside another is a hole. Each contour lies on the slice that is nearest by
-//! position. A centre exactly on an outline counts by the half-open rule: edges own their end of smaller y, and a centre on
+//! position; where contours of several planes lie around one slice, those of the nearest plane alone are the slice's. A
+//! contour that is drawn twice counts once. A centre exactly on an outline counts by the half-open rule: edges own their end of smaller y, and a centre on
 //! a left edge is inside, on a right edge outside. Two regions that share an outline never share a voxel.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::rtstruct::{Contour, GeometricType, Roi};
 use crate::finding::{Finding, FindingKind, Policies};
@@ -13,6 +14,8 @@ use crate::image::{Geometry, Mask, Transform};
 
 /// A contour may lie this far from its slice, in slices.
 const OFF_SLICE_MAX: f64 = 0.5;
+/// Contours this close to each other, in slices, lie on one plane: positions are rounded, and outlines are not always flat.
+const ONE_PLANE: f64 = 0.1;
 /// Positions are written with limited digits: half a slice is half a slice with this much to spare.
 const OFF_SLICE_TOLERANCE: f64 = 1e-4;
 
@@ -53,6 +56,7 @@ impl Outlines {
     fn of(roi: &Roi, geometry: &Geometry) -> (Self, Unusable) {
         let mut outlines = Self::default();
         let mut unusable = Unusable::default();
+        let mut drawn: BTreeMap<usize, Vec<Drawn<'_>>> = BTreeMap::new();
         for contour in &roi.contours {
             let closed = matches!(contour.geometric_type, GeometricType::ClosedPlanar | GeometricType::ClosedPlanarXor);
             if !closed || contour.points_mm.len() < 3 {
@@ -61,19 +65,64 @@ impl Outlines {
             }
             let points: Vec<[f64; 3]> = contour.points_mm.iter().map(|p| geometry.world_to_voxel(*p)).collect();
             let Some(slice) = slice_of(&points, geometry.size[2], &mut unusable) else { continue };
+            drawn.entry(slice).or_default().push(Drawn { contour, points });
+        }
+        for (slice, contours) in drawn {
             let edges = outlines.0.entry(slice).or_default();
-            for (a, b) in points.iter().zip(points.iter().cycle().skip(1)) {
-                edges.extend(Edge::between(*a, *b));
+            for contour in of_one_slice(contours, slice, &mut unusable) {
+                for (a, b) in contour.points.iter().zip(contour.points.iter().cycle().skip(1)) {
+                    edges.extend(Edge::between(*a, *b));
+                }
             }
         }
         (outlines, unusable)
     }
 }
 
+/// A contour in voxel coordinates.
+#[derive(Debug)]
+struct Drawn<'a> {
+    contour: &'a Contour,
+    points: Vec<[f64; 3]>,
+}
+
+impl Drawn<'_> {
+    #[allow(clippy::cast_precision_loss)] // points
+    fn position(&self) -> f64 {
+        self.points.iter().map(|p| p[2]).sum::<f64>() / self.points.len() as f64
+    }
+}
+
+/// A contour's points as something that can be looked up.
+fn bits(contour: &Contour) -> Vec<u64> {
+    contour.points_mm.iter().flatten().map(|value| value.to_bits()).collect()
+}
+
+/// Of the contours around one slice those on the plane nearest to it, each once.
+#[allow(clippy::cast_precision_loss)] // slices
+fn of_one_slice<'a>(contours: Vec<Drawn<'a>>, slice: usize, unusable: &mut Unusable) -> Vec<Drawn<'a>> {
+    let off = |drawn: &Drawn<'_>| drawn.position() - slice as f64;
+    // Of two planes equally near, the lower one.
+    let nearest = contours.iter().map(off).min_by(|a, b| a.abs().total_cmp(&b.abs()).then(a.total_cmp(b)));
+    let (mut kept, mut seen) = (Vec::new(), BTreeSet::new());
+    for drawn in contours {
+        if nearest.is_some_and(|nearest| (off(&drawn) - nearest).abs() > ONE_PLANE) {
+            unusable.between_slices += 1;
+        } else if drawn.contour.geometric_type != GeometricType::ClosedPlanarXor && !seen.insert(bits(drawn.contour)) {
+            unusable.duplicates += 1;
+        } else {
+            kept.push(drawn);
+        }
+    }
+    kept
+}
+
 /// Contours that could not be used.
 #[derive(Debug, Default)]
 struct Unusable {
     not_closed: usize,
+    between_slices: usize,
+    duplicates: usize,
     off_slice: usize,
     farthest: f64,
 }
@@ -117,6 +166,18 @@ fn findings(roi: &Roi, unusable: &Unusable, policies: &Policies) -> Vec<Finding>
             unusable.farthest
         );
         findings.push(policies.finding(FindingKind::ContourOffSlice, roi.name.clone(), detail));
+    }
+    if unusable.between_slices > 0 {
+        let detail = format!(
+            "{} of {} contours lie between the planes that are nearest to the slices: those planes alone are used",
+            unusable.between_slices,
+            roi.contours.len()
+        );
+        findings.push(policies.finding(FindingKind::ContourBetweenSlices, roi.name.clone(), detail));
+    }
+    if unusable.duplicates > 0 {
+        let detail = format!("{} of {} contours are drawn twice", unusable.duplicates, roi.contours.len());
+        findings.push(policies.finding(FindingKind::ContourDuplicate, roi.name.clone(), detail));
     }
     if unusable.not_closed > 0 {
         let detail = format!("{} of {} contours are points or open lines", unusable.not_closed, roi.contours.len());
@@ -321,6 +382,27 @@ mod tests {
         assert_eq!(findings.len(), 1);
         assert_eq!(findings[0].kind, FindingKind::ContourOffSlice);
         assert!(findings[0].detail.starts_with("2 of 3"));
+    }
+
+    #[test]
+    fn contours_finer_than_the_slices_do_not_cancel_each_other() {
+        let on_slices = [0.0, 3.0, 6.0].map(|z| square(1.5, 10.5, z));
+        let (expected, _) = rasterise(&roi(on_slices.to_vec()), &grid(), &Policies::default());
+        let between = [0.9, 2.1, 3.9].map(|z| square(2.5, 9.5, z));
+        for contours in [[on_slices.to_vec(), between.to_vec()], [between.to_vec(), on_slices.to_vec()]] {
+            let (mask, findings) = rasterise(&roi(contours.concat()), &grid(), &Policies::default());
+            assert_eq!(mask, expected);
+            assert_eq!(findings.len(), 1);
+            assert_eq!(findings[0].kind, FindingKind::ContourBetweenSlices);
+            assert!(findings[0].detail.starts_with("3 of 6"), "{}", findings[0].detail);
+        }
+    }
+
+    #[test]
+    fn a_contour_that_is_drawn_twice_counts_once_and_a_hole_stays_one() {
+        let contours = vec![square(1.5, 10.5, 0.0), square(3.5, 5.5, 0.0), square(1.5, 10.5, 0.0)];
+        let (mask, findings) = rasterise(&roi(contours), &grid(), &Policies::default());
+        assert_eq!((mask.count(), findings[0].kind), (81 - 4, FindingKind::ContourDuplicate));
     }
 
     #[test]

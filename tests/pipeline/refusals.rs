@@ -16,6 +16,9 @@ fn a_role_that_is_refused_is_dropped_unless_it_is_required() {
     assert_eq!(findings_of(&result, "PT"), [FindingKind::RescaleMissing, FindingKind::RoleRefused]);
     assert!(result.images.iter().all(|image| image.role != "PT"));
     assert!(result.groups.iter().any(|group| group.role == "MR_T1"));
+    // What was drawn on the refused images is measured on no others: it is not a second lesion of the CT.
+    assert_eq!(result.lesions.len(), 1);
+    assert!(result.groups.iter().all(|group| !group.drawn_on.name.ends_with("_PT")));
 
     let error = Case::of_patient(&patient, config(TRUST, ["", "required = true", ""])).try_run().unwrap_err();
     assert!(matches!(&error, PipelineError::RoleRefused { role, .. } if role == "PT"), "{error}");
