@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // Helpers of tests are tests.
 
+#[path = "shared/mod.rs"]
+mod shared;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -247,7 +250,7 @@ fn complaints(tool: &Path, files: &[PathBuf]) -> Vec<String> {
 #[test]
 fn dciodvfy_finds_nothing_wrong_with_any_object() {
     let Some(tool) = dciodvfy() else {
-        println!("skipped: dciodvfy is not installed");
+        shared::skipped("dciodvfy is not installed");
         return;
     };
     let folder = tempfile::tempdir().unwrap();

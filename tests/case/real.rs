@@ -7,17 +7,8 @@ use std::path::{Path, PathBuf};
 use radiomicsd::dicom::facts;
 use radiomicsd::finding::FindingKind;
 
+use crate::shared;
 use crate::support::{outcome, roles, spec};
-
-fn reference() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    let folder = std::env::var_os("RADIOMICSD_REFERENCE").map_or(beside, PathBuf::from).join("data/sts");
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    eprintln!("skipped: reference data absent");
-    None
-}
 
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -30,7 +21,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn each_sarcoma_patient_is_one_case_with_three_roles_and_three_drawings() {
-    let Some(reference) = reference() else { return };
+    let Some(reference) = shared::reference().map(|folder| folder.join("data/sts")) else { return };
     let mut everybody = Vec::new();
     let mut n_patients = 0;
     for entry in std::fs::read_dir(reference).unwrap() {

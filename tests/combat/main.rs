@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // A test that cannot go on has failed.
 
+#[path = "../shared/mod.rs"]
+mod shared;
+
 mod commands;
 mod designs;
 mod fortin;

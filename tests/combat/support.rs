@@ -1,20 +1,14 @@
 //! The reference data, and samples made from them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use radiomicsd::harmonise::{
     Batches, Covariate, Estimator, Features, FitSettings, HarmoniseError, Model, Samples, fit,
 };
 
-/// The folder of the ComBat reference data, or `None` with a word on standard error.
+/// The folder of the ComBat reference data, where it is.
 pub fn reference() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    let folder = std::env::var_os("RADIOMICSD_REFERENCE").map_or(beside, PathBuf::from).join("data/combat");
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    eprintln!("skipped: reference data absent");
-    None
+    crate::shared::reference().map(|folder| folder.join("data/combat"))
 }
 
 /// Tables that belong together.

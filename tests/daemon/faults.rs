@@ -7,7 +7,7 @@ use std::process::Command;
 use super::node::{Daemon, PROTOCOL};
 use super::pacs::Pacs;
 use super::patient::{Patient, dcmsend, with_files};
-use super::shared::{dcmtk, pynetdicom, run, said};
+use super::shared::{aloud, dcmtk, pynetdicom, run, said};
 
 /// A file system of its own, in memory; `None`, aloud, where this may not be mounted.
 struct SmallDisk(PathBuf);
@@ -20,7 +20,7 @@ impl SmallDisk {
         if mount.output().is_ok_and(|output| output.status.success()) {
             return Some(Self(at.to_owned()));
         }
-        println!("skipped: no file system may be mounted here");
+        aloud("skipped: no file system may be mounted here; a limit on files is tested all the same");
         None
     }
 }

@@ -5,6 +5,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // A test that cannot go on has failed.
 
+#[path = "../shared/mod.rs"]
+mod shared;
+
 mod consensus;
 mod diagnostics;
 mod filters;

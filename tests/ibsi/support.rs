@@ -2,22 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+pub use crate::shared::reference;
 use radiomicsd::features::{Extraction, Omission};
 use radiomicsd::image::{Mask, Volume};
 use radiomicsd::volume::nifti;
-
-/// The folder that holds `data/` and `reference/`, or `None` with a word on standard error.
-pub fn reference() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    let folder = std::env::var_os("RADIOMICSD_REFERENCE").map_or(beside, PathBuf::from);
-    if folder.join("reference/ibsi1_reference.csv").is_file() {
-        return Some(folder);
-    }
-    eprintln!("skipped: reference data absent");
-    None
-}
 
 /// One row of the table of reference values.
 #[derive(Debug, serde::Deserialize)]

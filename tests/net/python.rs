@@ -1,24 +1,12 @@
 //! pynetdicom as the other side.
 
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use radiomicsd::net::{NodeSettings, Peer};
 use tokio_util::sync::CancellationToken;
 
+use crate::shared::pynetdicom;
 use crate::support::{Server, open_settings, run, said, title, until, write_slices};
-
-/// Python with pynetdicom, where installed.
-fn pynetdicom(script: &str) -> Option<Command> {
-    let probe = Command::new("python3").args(["-c", "import pynetdicom"]).stderr(Stdio::null()).status();
-    if !probe.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: pynetdicom is not installed");
-        return None;
-    }
-    let mut command = Command::new("python3");
-    command.args(["-c", script]).stdin(Stdio::null());
-    Some(command)
-}
 
 const SEND: &str = r#"
 import sys

@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use crate::shared::{dcmtk, reference};
 use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
@@ -175,33 +176,6 @@ pub fn write_slices(directory: &Path, numbers: std::ops::Range<u16>, n: u16) -> 
         path
     };
     numbers.map(file).collect()
-}
-
-/// The reference data, where they are.
-pub fn reference() -> Option<PathBuf> {
-    let fallback = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    let path = std::env::var_os("RADIOMICSD_REFERENCE").map_or(fallback, PathBuf::from);
-    if path.join("data").is_dir() {
-        return Some(path);
-    }
-    eprintln!("skipped: reference data absent");
-    None
-}
-
-/// A program of dcmtk. Another toolkit installs programs of the same names: each candidate is asked who it is.
-pub fn dcmtk(name: &str) -> Option<Command> {
-    let paths = std::env::var_os("PATH").unwrap_or_default();
-    for directory in std::env::split_paths(&paths) {
-        let program = directory.join(name);
-        let answer = Command::new(&program).arg("--version").output();
-        if answer.is_ok_and(|answer| String::from_utf8_lossy(&answer.stdout).contains("dcmtk")) {
-            let mut command = Command::new(program);
-            command.stdin(Stdio::null());
-            return Some(command);
-        }
-    }
-    eprintln!("skipped: {name} of dcmtk is not installed");
-    None
 }
 
 /// Runs a program off the async threads.

@@ -5,6 +5,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::float_cmp)] // A test that cannot go on has failed.
 
+#[path = "../shared/mod.rs"]
+mod shared;
+
 mod harmonise;
 mod phantom;
 mod refusals;

@@ -1,8 +1,9 @@
 //! Cases made of files, as grouping would make them.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+pub use crate::shared::reference;
 use radiomicsd::case::{Annotation, AnnotationKind, CaseId, CaseSpec, RoleInput};
 use radiomicsd::config::{Config, Protocol, code_of};
 use radiomicsd::dicom::facts::{self, InstanceFacts, InstanceKind};
@@ -148,15 +149,4 @@ pub fn value(group: &MeasurementGroup, tag: &str) -> f64 {
 /// The kinds of the findings about a subject.
 pub fn findings_of(result: &CaseResult, subject: &str) -> Vec<FindingKind> {
     result.findings.iter().filter(|finding| finding.subject == subject).map(|finding| finding.kind).collect()
-}
-
-/// The reference folder, or `None` with a word on standard error.
-pub fn reference() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    let folder = std::env::var_os("RADIOMICSD_REFERENCE").map_or(beside, PathBuf::from);
-    if folder.join("data/truth").is_dir() {
-        return Some(folder);
-    }
-    eprintln!("skipped: reference data absent");
-    None
 }

@@ -17,7 +17,7 @@ fn script() -> Option<PathBuf> {
     let script = reference()?.join("tools/validate_sr/validate_sr.sh");
     let ready = script.is_file() && cache.join("venv/bin/dciodvfy").is_file();
     if !ready {
-        eprintln!("skipped: the validators are not set up");
+        crate::shared::skipped("the validators are not set up");
     }
     ready.then_some(script)
 }

@@ -8,6 +8,9 @@
     reason = "small numbers"
 )]
 
+#[path = "../shared/mod.rs"]
+mod shared;
+
 mod broken;
 mod cases;
 mod contents;

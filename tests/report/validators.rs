@@ -8,13 +8,6 @@ use radiomicsd::report::{CaseResult, DocumentKind, Space, Wanted, documents, doc
 
 use super::cases::{Plan, case};
 
-/// The reference folder, where it is there.
-pub fn reference() -> Option<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(|parent| parent.join("shared"));
-    let folder = std::env::var_os("RADIOMICSD_REFERENCE").map(PathBuf::from).or_else(beside)?;
-    folder.is_dir().then_some(folder)
-}
-
 /// The programs of the validators' own environment, where it is set up.
 fn tools() -> Option<PathBuf> {
     let cache = std::env::var_os("VALIDATE_SR_CACHE").map(PathBuf::from);
@@ -25,7 +18,7 @@ fn tools() -> Option<PathBuf> {
 
 /// The validators' script, where it can run.
 fn script() -> Option<PathBuf> {
-    let script = reference()?.join("tools/validate_sr/validate_sr.sh");
+    let script = crate::shared::reference()?.join("tools/validate_sr/validate_sr.sh");
     tools().filter(|_| script.is_file()).map(|_| script)
 }
 
@@ -56,7 +49,7 @@ fn dciodvfy(file: &Path) {
 /// Writes the documents of a case, where they can be looked at afterwards, and runs all validators on each.
 fn validate(name: &str, case: &CaseResult) {
     let Some(script) = script() else {
-        println!("skipped: reference data absent, or its validators not set up");
+        crate::shared::skipped("the validators are not set up");
         return;
     };
     for file in write(name, case) {
@@ -133,7 +126,7 @@ print(len(found), "groups,", sum(map(len, found.values())), "values")
 #[test]
 fn highdicom_and_dcmqi_read_every_value_as_it_stands_in_the_table() {
     let Some(tools) = tools() else {
-        println!("skipped: reference data absent, or its validators not set up");
+        crate::shared::skipped("the validators are not set up");
         return;
     };
     let case = case(&Plan::default());

@@ -1,8 +1,22 @@
 //! What several test programs share: where the reference data are, and the programs that play the other side.
 #![allow(dead_code, reason = "each test program takes a part of it")]
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+
+/// Says something with the name of the test, past the harness, which keeps what passing tests print to itself.
+pub fn aloud(what: &str) {
+    let thread = std::thread::current();
+    // Nobody reads it when the stream is closed.
+    let _ = writeln!(std::io::stderr().lock(), "{}: {what}", thread.name().unwrap_or("a test"));
+}
+
+/// Says that a test, or a part of it, did not run; where `RADIOMICSD_REQUIRE_ALL` is set, as in CI, that is a failure.
+pub fn skipped(what: &str) {
+    aloud(&format!("skipped: {what}"));
+    assert!(std::env::var_os("RADIOMICSD_REQUIRE_ALL").is_none(), "not run, and everything is required: {what}");
+}
 
 /// The reference data, where they are.
 pub fn reference() -> Option<PathBuf> {
@@ -11,7 +25,7 @@ pub fn reference() -> Option<PathBuf> {
     if path.join("data").is_dir() {
         return Some(path);
     }
-    eprintln!("skipped: reference data absent");
+    skipped("the reference data are absent");
     None
 }
 
@@ -27,7 +41,7 @@ pub fn dcmtk(name: &str) -> Option<Command> {
             return Some(command);
         }
     }
-    eprintln!("skipped: {name} of dcmtk is not installed");
+    skipped(&format!("{name} of dcmtk is not installed"));
     None
 }
 
@@ -35,7 +49,7 @@ pub fn dcmtk(name: &str) -> Option<Command> {
 pub fn pynetdicom(script: &str) -> Option<Command> {
     let probe = Command::new("python3").args(["-c", "import pynetdicom"]).stderr(Stdio::null()).status();
     if !probe.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: pynetdicom is not installed");
+        skipped("pynetdicom is not installed");
         return None;
     }
     let mut command = Command::new("python3");

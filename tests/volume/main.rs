@@ -5,6 +5,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::float_cmp, clippy::cast_possible_truncation)] // A test that cannot go on has failed.
 
+#[path = "../shared/mod.rs"]
+mod shared;
+
 mod encodings;
 mod enhanced;
 mod made;

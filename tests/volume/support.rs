@@ -2,21 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+pub use crate::shared::reference;
 use radiomicsd::image::{Geometry, Mask, Volume};
 use radiomicsd::math::linalg::{self, Vec3};
 use radiomicsd::volume::SeriesVolume;
 use sha2::{Digest, Sha256};
-
-/// The folder that holds `data/` and `reference/`, or `None` with a word on standard error.
-pub fn reference() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    let folder = std::env::var_os("RADIOMICSD_REFERENCE").map_or(beside, PathBuf::from);
-    if folder.join("data/truth").is_dir() {
-        return Some(folder);
-    }
-    eprintln!("skipped: reference data absent");
-    None
-}
 
 /// A truth table by its name.
 pub fn truth(reference: &Path, name: &str) -> serde_json::Value {
