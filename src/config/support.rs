@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Config, Fwhm, Protocol};
 use crate::normalise::Method;
-use crate::register::{SameFrame, TransformKind};
+use crate::register::TransformKind;
 use crate::report::{DocumentKind, Space};
 
 impl Config {
@@ -26,7 +26,7 @@ impl Config {
         );
         for destination in &self.destinations {
             for kind in &destination.send {
-                if !matches!(kind, DocumentKind::Sr | DocumentKind::Seg) {
+                if !matches!(kind, DocumentKind::Sr | DocumentKind::Seg | DocumentKind::Reg) {
                     let name = format!("{kind:?}").to_lowercase();
                     sentences.push(format!("destination.send: \"{name}\" is not built yet: none is sent"));
                 }
@@ -77,17 +77,8 @@ impl Config {
 fn of_protocol(protocol: &Protocol) -> Vec<String> {
     let mut sentences = Vec::new();
     let aligned = protocol.features.space.contains(&Space::Aligned) && protocol.inputs.len() > 1;
-    if aligned && protocol.registration.transform != TransformKind::None {
-        sentences.push(
-            "registration.transform: no transform is estimated yet: only images that share a Frame of Reference are \
-             aligned, others have no aligned features"
-                .to_owned(),
-        );
-    }
-    if aligned && protocol.registration.same_frame_of_reference != SameFrame::Trust {
-        sentences.push(
-            "registration.same_frame_of_reference: not verified yet: a shared Frame of Reference is trusted".to_owned(),
-        );
+    if aligned && matches!(protocol.registration.transform, TransformKind::Affine | TransformKind::Bspline) {
+        sentences.push("registration.transform: a rigid transform is estimated, no other is built yet".to_owned());
     }
     if let Some(bundle) = &protocol.fusion.bundle {
         sentences.push(format!("fusion.bundle: fusion is not built yet: nothing is predicted by \"{bundle}\""));

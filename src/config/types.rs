@@ -91,12 +91,34 @@ impl Serialize for HostPort {
 
 /// Writes a duration as it is configured: `2h`, `30days`.
 pub(super) fn as_humantime<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&humantime::format_duration(*duration))
+    serializer.serialize_str(&in_words(*duration))
+}
+
+/// A duration in the largest unit that holds it without a rest: `90days`, not `2months 29days 2h 52m 48s`.
+fn in_words(duration: Duration) -> String {
+    const UNITS: [(u64, &str); 4] = [(86_400, "days"), (3_600, "h"), (60, "m"), (1, "s")];
+    let seconds = duration.as_secs();
+    let whole =
+        UNITS.iter().find(|(unit, _)| duration.subsec_nanos() == 0 && seconds > 0 && seconds.is_multiple_of(*unit));
+    match whole {
+        Some((unit, name)) => format!("{}{name}", seconds / unit),
+        None => humantime::format_duration(duration).to_string(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_are_written_in_one_unit_where_they_can_be_and_read_back() {
+        for (seconds, text) in [(90 * 86_400, "90days"), (7_200, "2h"), (90, "90s"), (600, "10m"), (0, "0s")] {
+            let duration = Duration::from_secs(seconds);
+            assert_eq!(in_words(duration), text);
+            assert_eq!(humantime::parse_duration(text).unwrap(), duration);
+        }
+        assert_eq!(in_words(Duration::from_millis(1_500)), "1s 500ms");
+    }
 
     #[test]
     fn ae_titles_have_1_to_16_printable_characters_and_no_backslash() {

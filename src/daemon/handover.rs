@@ -3,10 +3,9 @@
 
 use std::sync::Arc;
 
-use dicom_dictionary_std::uids;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::error;
 
 use super::now;
 use super::settings::{self, Live};
@@ -51,52 +50,35 @@ fn add_new<T: PartialEq + Copy>(to: &mut Vec<T>, from: &[T]) {
 /// When the revision is not saved or the outbox cannot be written.
 pub(super) async fn hand_over(store: &Store, config: &Config, case: &CaseId, revision: u32) -> Result<(), StoreError> {
     for destination in &config.destinations {
-        let class = sr_class(destination).await;
         let (store, case, destination) = (store.clone(), case.clone(), destination.clone());
         let put = tokio::task::spawn_blocking(move || {
             let saved = store.result(&case, revision)?.ok_or(StoreError::Unknown { what: "result" })?;
-            let documents: Vec<Uid> = saved
-                .documents
-                .iter()
-                .map(|document| &document.reference)
-                .filter(|document| goes_to(document, &destination, class))
-                .map(|document| document.sop_instance.clone())
-                .collect();
-            store.enqueue(&case, revision, destination.ae_title.as_str(), &documents, now())
+            let choices = choices(saved.documents.iter().map(|document| &document.reference), &destination);
+            let choices: Vec<&[Uid]> = choices.iter().map(Vec::as_slice).collect();
+            store.enqueue_one_of_each(&case, revision, destination.ae_title.as_str(), &choices, now())
         });
         put.await.unwrap_or(Err(StoreError::Unknown { what: "result" }))?;
     }
     Ok(())
 }
 
-/// Whether a destination gets a document. A report is made in several classes; each destination gets one of them.
-fn goes_to(document: &DocumentReference, destination: &Destination, class: SrClass) -> bool {
-    destination.send.contains(&document.kind)
-        && (document.kind != DocumentKind::Sr || document.sop_class.as_str() == class.sop_class())
-}
-
-/// The first class, in the destination's order of preference, that it accepts; the first of all where it cannot be asked.
-async fn sr_class(destination: &Destination) -> SrClass {
-    let preferred = destination.sr_classes.first().copied().unwrap_or(SrClass::Comprehensive3d);
-    if destination.sr_classes.len() < 2 {
-        return preferred;
-    }
-    let Ok(outlet) = settings::outlet(destination) else { return preferred };
-    let known = |uid: &str| Uid::parse(uid).ok();
-    let classes: Vec<Uid> = destination.sr_classes.iter().filter_map(|class| known(class.sop_class())).collect();
-    let syntaxes: Vec<Uid> = known(uids::EXPLICIT_VR_LITTLE_ENDIAN).into_iter().collect();
-    match deliver::accepts(&outlet.destination, &classes, &syntaxes).await {
-        Ok(accepted) => destination
-            .sr_classes
-            .iter()
-            .copied()
-            .find(|class| accepted.iter().any(|uid| uid.as_str() == class.sop_class()))
-            .unwrap_or(preferred),
-        Err(error) => {
-            info!(destination = %destination.ae_title, %error, "the destination could not be asked for its SR classes");
-            preferred
-        }
-    }
+/// What a destination gets of a revision's documents: each of the kinds that it wants, and of a report that is made in several
+/// classes those that it may take, in its order of preference.
+fn choices<'a>(documents: impl Iterator<Item = &'a DocumentReference>, destination: &Destination) -> Vec<Vec<Uid>> {
+    let wanted: Vec<_> = documents.filter(|document| destination.send.contains(&document.kind)).collect();
+    let others = wanted.iter().filter(|document| document.kind != DocumentKind::Sr);
+    let mut choices: Vec<Vec<Uid>> = others.map(|document| vec![document.sop_instance.clone()]).collect();
+    let of_class = |class: &SrClass| -> Vec<Uid> {
+        let is_of = |document: &&DocumentReference| {
+            document.kind == DocumentKind::Sr && document.sop_class.as_str() == class.sop_class()
+        };
+        wanted.iter().copied().filter(is_of).map(|document| document.sop_instance.clone()).collect()
+    };
+    // Each report is made in every class, in the same order.
+    let classes: Vec<Vec<Uid>> = destination.sr_classes.iter().map(of_class).collect();
+    let n_reports = classes.iter().map(Vec::len).max().unwrap_or(0);
+    choices.extend((0..n_reports).map(|n| classes.iter().filter_map(|class| class.get(n).cloned()).collect()));
+    choices
 }
 
 /// Delivers what is due until `stop`; begins again with other destinations when the configuration changes.
@@ -162,22 +144,26 @@ mod tests {
     fn a_destination_gets_each_report_in_one_class_only() {
         let config = config("[[destination]]\nae_title = \"A\"\naddress = \"h:1\"\n");
         let destination = &config.destinations[0];
-        let document = |kind, class: &str| DocumentReference {
+        let document = |kind, class: &str, number: &str| DocumentReference {
             kind,
             name: "x".to_owned(),
             study: Uid::derived(&["study"]),
             series: Uid::derived(&["series"]),
             sop_class: Uid::parse(class).unwrap(),
-            sop_instance: Uid::derived(&["instance"]),
+            sop_instance: Uid::derived(&[class, number]),
         };
-        let report = |class: SrClass| document(DocumentKind::Sr, class.sop_class());
-        assert!(goes_to(&report(SrClass::Comprehensive), destination, SrClass::Comprehensive));
-        assert!(!goes_to(&report(SrClass::Enhanced), destination, SrClass::Comprehensive));
-        assert!(goes_to(&document(DocumentKind::Seg, uids::SEGMENTATION_STORAGE), destination, SrClass::Enhanced));
-        assert!(!goes_to(
-            &document(DocumentKind::Reg, uids::SPATIAL_REGISTRATION_STORAGE),
-            destination,
-            SrClass::Enhanced
-        ));
+        let report = |class: SrClass, number| document(DocumentKind::Sr, class.sop_class(), number);
+        let [seg, reg] = [(DocumentKind::Seg, "1.2.66.4"), (DocumentKind::Reg, "1.2.66.1")];
+        let mut all = vec![document(seg.0, seg.1, "1"), document(reg.0, reg.1, "1")];
+        for number in ["1", "2"] {
+            all.extend(
+                [SrClass::Enhanced, SrClass::Comprehensive, SrClass::Comprehensive3d].map(|c| report(c, number)),
+            );
+        }
+        let reports = |number: &'static str| -> Vec<Uid> {
+            destination.sr_classes.iter().map(|class| report(*class, number).sop_instance).collect()
+        };
+        assert_eq!(destination.sr_classes.first(), Some(&SrClass::Comprehensive3d));
+        assert_eq!(choices(all.iter(), destination), [vec![all[0].sop_instance.clone()], reports("1"), reports("2")]);
     }
 }

@@ -36,7 +36,7 @@ pub use cases::{CaseRecord, CaseState};
 pub use commitments::{CommitFailure, Commitment, SopReference};
 pub use disk::{Durability, write_whole};
 pub use error::StoreError;
-pub use outbox::{CommitmentState, DeliveryState, EntryId, OutboxEntry};
+pub use outbox::{Alternative, CommitmentState, DeliveryState, EntryId, OutboxEntry};
 pub use receive::Incoming;
 pub use record::{Digest, Origin, Stored, StoredInstance};
 pub use recover::{OpenReport, Recovery, VerifyReport};

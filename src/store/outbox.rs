@@ -59,6 +59,19 @@ pub struct OutboxEntry {
     /// Where the destination is asked to commit to what it got: how far that is. Of an entry that is sent.
     #[serde(default)]
     pub commitment: Option<CommitmentState>,
+    /// Documents that say the same in another SOP class, in the order of preference: one of them goes in this one's place if
+    /// the destination takes it and not this one. Empty once it is decided.
+    #[serde(default)]
+    pub alternatives: Vec<Alternative>,
+}
+
+/// A document that may go in the place of another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alternative {
+    /// The document.
+    pub sop_instance: Uid,
+    /// Its SOP Class UID.
+    pub sop_class: Uid,
 }
 
 /// How far a destination's commitment to a document is.
@@ -135,23 +148,47 @@ impl Store {
         documents: &[Uid],
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let each: Vec<&[Uid]> = documents.iter().map(std::slice::from_ref).collect();
+        self.enqueue_one_of_each(case, revision, destination, &each, now)
+    }
+
+    /// The same for documents of which one of several is to go, whichever the destination takes first in their order. Which
+    /// one is decided when it is sent, for good.
+    ///
+    /// # Errors
+    /// As [`enqueue`](Self::enqueue).
+    pub fn enqueue_one_of_each(
+        &self,
+        case: &CaseId,
+        revision: u32,
+        destination: &str,
+        documents: &[&[Uid]],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let saved = self.result(case, revision)?.ok_or(StoreError::Unknown { what: "result" })?;
+        let find = |uid: &Uid| {
+            let found = saved.documents.iter().find(|document| document.reference.sop_instance == *uid);
+            found.ok_or(StoreError::Unknown { what: "document of the result" })
+        };
         self.change(case, revision, |delivery| {
-            for uid in documents {
-                let known = |entry: &OutboxEntry| entry.id.sop_instance == *uid && entry.id.destination == destination;
+            for choice in documents {
+                let known = |entry: &OutboxEntry| {
+                    entry.id.destination == destination && choice.contains(&entry.id.sop_instance)
+                };
+                let Some((first, others)) = choice.split_first() else { continue };
                 if delivery.entries.iter().any(known) {
                     continue;
                 }
-                let document = saved
-                    .documents
-                    .iter()
-                    .find(|document| document.reference.sop_instance == *uid)
-                    .ok_or(StoreError::Unknown { what: "document of the result" })?;
+                let document = find(first)?;
+                let alternatives = others.iter().map(|uid| {
+                    let sop_class = find(uid)?.reference.sop_class.clone();
+                    Ok(Alternative { sop_instance: uid.clone(), sop_class })
+                });
                 delivery.entries.push(OutboxEntry {
                     id: EntryId {
                         case: case.clone(),
                         revision,
-                        sop_instance: uid.clone(),
+                        sop_instance: first.clone(),
                         destination: destination.to_owned(),
                     },
                     kind: document.reference.kind,
@@ -164,10 +201,29 @@ impl Store {
                     sent_at: None,
                     reason: String::new(),
                     commitment: None,
+                    alternatives: alternatives.collect::<Result<_, StoreError>>()?,
                 });
             }
             Ok(())
         })
+    }
+
+    /// Decides, durably, which of an entry's documents goes: the entry as it is then.
+    ///
+    /// # Errors
+    /// When there is no such entry, the document is none of its own, or the file system refuses.
+    pub fn decide(&self, id: &EntryId, sop_instance: &Uid) -> Result<OutboxEntry, StoreError> {
+        let mut decided = None;
+        self.change_entry(id, |entry| {
+            let others = std::mem::take(&mut entry.alternatives);
+            if let Some(chosen) = others.into_iter().find(|other| other.sop_instance == *sop_instance) {
+                entry.id.sop_instance = chosen.sop_instance;
+                entry.sop_class = chosen.sop_class;
+            }
+            decided = Some(entry.clone());
+        })?;
+        let decided = decided.filter(|entry| entry.id.sop_instance == *sop_instance);
+        decided.ok_or(StoreError::Unknown { what: "document of the outbox entry" })
     }
 
     /// The entries whose time has come, longest waiting first; those of one revision in the order of its documents, so that

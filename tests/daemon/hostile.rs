@@ -23,6 +23,7 @@ fn noise_http_and_aborts_on_the_dicom_port_leave_the_daemon_working() {
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
     }
+    assert!(daemon.log_lines("connection closed") >= 3);
     let mut echoscu = echoscu;
     echoscu.args(["-aec", "RADIOMICSD", "127.0.0.1", &daemon.dicom.to_string()]);
     run(echoscu);
@@ -40,6 +41,7 @@ fn an_unknown_calling_title_is_rejected_and_logged() {
     let output = echoscu.output().unwrap();
     assert!(!output.status.success());
     assert!(said(&output).contains("Calling AE Title Not Recognized"), "{}", said(&output));
+    assert_eq!(daemon.log_lines("\"calling\":\"STRANGER\""), 1);
     let mut known = dcmtk("echoscu").unwrap();
     known.args(["-aet", "PACS", "-aec", "RADIOMICSD", "127.0.0.1", &daemon.dicom.to_string()]);
     run(known);
@@ -89,6 +91,7 @@ fn instances_without_uids_or_with_paths_in_them_are_refused_with_c000_and_write_
     }
     assert!(said.contains("good 0000"), "{said}");
     assert_eq!(daemon.files("instances").len(), 1);
+    assert_eq!(daemon.log_lines("instance not stored"), 5);
 }
 
 #[test]
@@ -111,6 +114,7 @@ fn a_duplicate_is_a_success_and_other_bytes_under_its_uid_are_kept_aside_and_not
     let output = with_files(again, &changed.series("CT")).output().unwrap();
     assert!(said(&output).contains("0x111"), "{}", said(&output));
     assert_eq!(bytes(daemon.files("instances")), before);
+    assert_eq!(daemon.log_lines("kept aside"), 1);
     assert_eq!(daemon.files("conflicts").iter().filter(|path| path.extension().is_some_and(|e| e == "dcm")).count(), 1);
     assert_eq!(daemon.metric("radiomicsd_instances_received_total{outcome=\"conflict\"}"), 1);
 }

@@ -1,7 +1,8 @@
 //! `kill -9` at random moments of receiving, processing and delivering: what was acknowledged is there, and each case
 //! ends with one report.
 //!
-//! Ten kills by default; `RADIOMICSD_KILLS=50` asks for more. The moments follow from a seed that is printed.
+//! The phases take turns, and within one the moment is random, from a seed that is printed. Ten kills by default;
+//! `RADIOMICSD_KILLS=50` asks for more.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc;
@@ -19,8 +20,41 @@ use sha2::{Digest, Sha256};
 use super::node::{Daemon, PROTOCOL, wait_for};
 use super::pacs::Pacs;
 
-/// From the first instance to the last document of a tiny patient it takes about this long.
-const WHOLE_PATH_MS: u64 = 2_600;
+/// How long after a phase has begun the process is killed, at most.
+const INTO_PHASE_MS: u64 = 400;
+
+/// What the process is doing when it is killed.
+#[derive(Debug, Clone, Copy)]
+enum Phase {
+    Receiving,
+    Processing,
+    Delivering,
+}
+
+impl Phase {
+    fn of_round(round: u64) -> Self {
+        match round % 3 {
+            0 => Self::Receiving,
+            1 => Self::Processing,
+            _ => Self::Delivering,
+        }
+    }
+
+    /// Waits until the phase has begun: while it receives, until so many instances were acknowledged.
+    fn wait(self, daemon: &Daemon, n_before: [usize; 2], acknowledged: &mpsc::Receiver<Uid>, n: usize) -> Vec<Uid> {
+        match self {
+            Self::Receiving => {
+                (0..n).map(|_| acknowledged.recv_timeout(Duration::from_secs(30)).expect("an answer")).collect()
+            }
+            Self::Processing => {
+                wait_for("a stage", || (daemon.log_lines("\"message\":\"stage\"") > n_before[0]).then(Vec::new))
+            }
+            Self::Delivering => {
+                wait_for("a result", || (daemon.log_lines("result saved") > n_before[1]).then(Vec::new))
+            }
+        }
+    }
+}
 
 fn kills() -> u64 {
     std::env::var("RADIOMICSD_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(10)
@@ -93,19 +127,27 @@ fn killed_at_any_moment_nothing_acknowledged_is_lost_and_each_case_ends_with_one
     let mut random = Pcg64::seed_from_u64(seed);
     for round in 0..kills() {
         let items = patient(round);
-        let after_ms = random.random_range(0..WHOLE_PATH_MS);
-        println!("round {round} of seed {seed}: killed after {after_ms} ms");
+        let phase = Phase::of_round(round);
+        let n_answers = random.random_range(1..items.len());
+        let after_ms = random.random_range(0..INTO_PHASE_MS);
+        println!("round {round} of seed {seed}: killed while {phase:?}, {n_answers} answers, {after_ms} ms");
+        let n_before = [daemon.log_lines("\"message\":\"stage\""), daemon.log_lines("result saved")];
         let (sender, acknowledged) = mpsc::channel();
         let (port, sent) = (daemon.dicom, items.clone());
         let sending = std::thread::spawn(move || send_all(port, sent, &sender));
-        std::thread::sleep(Duration::from_millis(after_ms));
+        let mut before_the_kill = phase.wait(&daemon, n_before, &acknowledged, n_answers);
+        if !matches!(phase, Phase::Receiving) {
+            std::thread::sleep(Duration::from_millis(after_ms));
+        }
         daemon.kill();
         sending.join().unwrap();
         daemon.run();
 
         let stored = stored(&daemon);
         let by_uid: BTreeMap<&str, &Item> = items.iter().map(|item| (item.sop_instance.as_str(), item)).collect();
-        let acknowledged: Vec<Uid> = acknowledged.try_iter().collect();
+        before_the_kill.extend(acknowledged.try_iter());
+        let acknowledged = before_the_kill;
+        assert!(n_answers <= acknowledged.len() || acknowledged.len() == items.len(), "round {round}");
         for uid in &acknowledged {
             let sent = digest_of_data_set(bytes_of(by_uid[uid.as_str()]));
             assert_eq!(stored.get(uid.as_str()), Some(&sent), "round {round}: an acknowledged instance is not there");

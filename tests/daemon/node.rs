@@ -84,6 +84,11 @@ impl Daemon {
         daemon
     }
 
+    /// Lines of its log with that text, over all its processes.
+    pub fn log_lines(&self, text: &str) -> usize {
+        std::fs::read_to_string(self.path("log")).unwrap_or_default().lines().filter(|line| line.contains(text)).count()
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }

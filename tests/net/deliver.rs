@@ -14,7 +14,7 @@ use radiomicsd::dicom::uid::Uid;
 use radiomicsd::dicom::write;
 use radiomicsd::error::Retry;
 use radiomicsd::net::deliver::{
-    AssociationError, Backoff, Destination, Item, Outlet, Source, Timeouts, accepts, echo, run, send,
+    AssociationError, Backoff, Destination, Item, Outlet, Source, Timeouts, echo, run, send,
 };
 use radiomicsd::net::{NodeSettings, Status};
 use radiomicsd::report::{Document, DocumentKind};
@@ -169,16 +169,6 @@ async fn a_silent_peer_costs_the_time_out_and_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_classes_that_a_peer_takes_can_be_asked_for() {
-    let server = Server::start(open_settings()).await;
-    let classes = [uid(uids::COMPREHENSIVE3_DSR_STORAGE), uid(uids::MODALITY_PERFORMED_PROCEDURE_STEP)];
-    let syntaxes = [uid(uids::EXPLICIT_VR_LITTLE_ENDIAN)];
-    let destination = destination(server.address.port());
-    assert_eq!(accepts(&destination, &classes, &syntaxes).await.unwrap(), classes[..1]);
-    assert_eq!(accepts(&destination, &classes[1..], &syntaxes).await.unwrap(), []);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn storescp_gets_the_bytes_with_large_and_small_pdus() {
     for arguments in [["+B", "-pdu", "131072"], ["+B", "-pdu", "4096"]] {
         let Some(receiver) = Receiver::start(free_port(), &arguments).await else { return };
@@ -292,6 +282,59 @@ async fn the_outbox_waits_for_a_peer_that_is_down_and_survives_a_restart() {
     assert_eq!(files(receiver.directory.path()).len(), 4);
     stop.cancel();
     task.await.unwrap();
+}
+
+/// Two documents that say the same, of which the first is of a class that the peer may not take.
+async fn delivered_of_two(first_class: &str) -> (Vec<Uid>, Vec<bool>) {
+    let server = Server::start(open_settings()).await;
+    let directory = tempfile::tempdir().unwrap();
+    let store = store_in(directory.path(), 0);
+    let case = CaseId("case-1".to_owned());
+    let document = |number, class: &str| Document {
+        kind: DocumentKind::Sr,
+        name: format!("d{number}"),
+        study: uid("1.2.3.1"),
+        series: uid("1.2.3.2"),
+        sop_class: uid(class),
+        sop_instance: uid(&slice_uid(number)),
+        transfer_syntax: uid(uids::EXPLICIT_VR_LITTLE_ENDIAN),
+        bytes: write::part10(&slice(number, 64), uids::EXPLICIT_VR_LITTLE_ENDIAN).unwrap(),
+    };
+    let documents = [document(0, first_class), document(1, uids::CT_IMAGE_STORAGE)];
+    store.save_result(&case, 1, &documents, b"", b"{}").unwrap();
+    let both = [uid(&slice_uid(0)), uid(&slice_uid(1))];
+    let backoff =
+        Backoff { first: Duration::from_secs(5), max: Duration::from_secs(5), give_up_after: Duration::from_secs(60) };
+    let outlet = Outlet { destination: destination(server.address.port()), backoff, storage_commitment: false };
+    let stop = CancellationToken::new();
+    let handed_over = || store.enqueue_one_of_each(&case, 1, "TEST", &[&both], clock::now()).unwrap();
+    handed_over();
+    let changed = Arc::new(Notify::new());
+    let task = tokio::spawn(run(
+        store.clone(),
+        vec![outlet],
+        clock::now,
+        Arc::clone(&changed),
+        Arc::default(),
+        Audit::none(),
+        stop.clone(),
+    ));
+    until(|| store.outbox().is_empty()).await;
+    // Handed over again, as after a crash: it was decided for good.
+    handed_over();
+    assert!(store.outbox().is_empty());
+    stop.cancel();
+    task.await.unwrap();
+    let sent = store.deliveries(&case, 1).unwrap().into_iter().map(|entry| entry.id.sop_instance).collect();
+    let there = both.iter().map(|uid| server.store.instance(uid).unwrap().is_some()).collect();
+    (sent, there)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_documents_that_say_the_same_the_first_that_the_peer_takes_goes_and_no_other() {
+    let [first, second] = [0, 1].map(|number| uid(&slice_uid(number)));
+    assert_eq!(delivered_of_two(uids::CT_IMAGE_STORAGE).await, (vec![first], vec![true, false]));
+    assert_eq!(delivered_of_two(uids::MODALITY_PERFORMED_PROCEDURE_STEP).await, (vec![second], vec![false, true]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -143,31 +143,6 @@ pub async fn echo(destination: &Destination) -> Result<(), AssociationError> {
     }
 }
 
-/// Which of these storage classes the destination takes in one of these transfer syntaxes; asked by an association that
-/// sends nothing.
-///
-/// # Errors
-/// When there is no association. A peer that takes none of them is no error.
-pub async fn accepts(
-    destination: &Destination,
-    sop_classes: &[Uid],
-    transfer_syntaxes: &[Uid],
-) -> Result<Vec<Uid>, AssociationError> {
-    let proposals: Vec<Proposal> = sop_classes
-        .iter()
-        .map(|uid| Proposal { abstract_syntax: uid.clone(), transfer_syntaxes: transfer_syntaxes.to_vec() })
-        .collect();
-    match associate(destination, &proposals, Vec::new()).await {
-        Ok(requestor) => {
-            let accepted = requestor.accepted().iter().map(|context| context.abstract_syntax.clone()).collect();
-            requestor.release().await;
-            Ok(accepted)
-        }
-        Err(AssociationError::NothingAccepted) => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
-}
-
 /// How many items from the front one association can hold contexts for.
 fn n_that_fit(items: &[Item]) -> usize {
     let mut kinds = Vec::new();
@@ -212,6 +187,11 @@ impl Session<Stream> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
+    /// Whether the destination takes objects of this class in this transfer syntax.
+    pub fn takes(&self, sop_class: &Uid, transfer_syntax: &Uid) -> bool {
+        self.open.as_ref().is_ok_and(|requestor| requestor.context(sop_class, transfer_syntax).is_some())
+    }
+
     /// Sends one object and waits for the answer.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use super::{Backoff, Delivered, Destination, Item, ItemFailure, Session, Source}
 use crate::audit::{Audit, Party};
 use crate::clock::Timestamp;
 use crate::dicom::facts;
+use crate::dicom::uid::Uid;
 use crate::error::{Duty, Retry};
 use crate::metrics::{DeliveryOutcome, Metrics};
 use crate::net::Stream;
@@ -92,8 +93,8 @@ async fn deliver_due(way: &Way<'_>) {
     let due = way.store.due((way.clock)());
     let mine: Vec<OutboxEntry> = due.into_iter().filter(|entry| entry.id.destination == title).collect();
     for batch in mine.chunks(BATCH) {
-        let kinds = batch.iter().map(|entry| (&entry.sop_class, &entry.transfer_syntax));
-        match Session::open(&way.outlet.destination, kinds).await {
+        let kinds: Vec<(&Uid, &Uid)> = batch.iter().flat_map(kinds_of).collect();
+        match Session::open(&way.outlet.destination, kinds.into_iter()).await {
             Ok(session) => deliver_batch(way, session, batch).await,
             Err(failure) => {
                 let reason = failure.to_string();
@@ -111,6 +112,15 @@ async fn deliver_batch(way: &Way<'_>, mut session: Session<Stream>, batch: &[Out
     let (mut sent, mut failed) = (Tally::default(), Tally::default());
     let to = Party::of_destination(way.outlet.destination.ae_title.as_str(), &way.outlet.destination.address);
     for entry in batch {
+        let decided = match decide(way, &session, entry).await {
+            Ok(entry) => entry,
+            Err(failure) => {
+                let failure = ItemFailure { reason: failure.to_string(), status: None, retry: failure.retry() };
+                note(way, entry, Err(failure)).await;
+                continue;
+            }
+        };
+        let entry = decided.as_ref().unwrap_or(entry);
         let (result, facts) = match document(way.store, &entry.id).await {
             Ok(bytes) => {
                 // For the audit: whose it is, and of which study.
@@ -138,6 +148,37 @@ async fn deliver_batch(way: &Way<'_>, mut session: Session<Stream>, batch: &[Out
     session.close().await;
     sent.tell(way.audit, &to, (way.clock)(), Told::Sent);
     failed.tell(way.audit, &to, (way.clock)(), Told::NotSent);
+}
+
+/// The SOP classes and transfer syntaxes that an entry may be sent in.
+fn kinds_of(entry: &OutboxEntry) -> Vec<(&Uid, &Uid)> {
+    let classes = std::iter::once(&entry.sop_class).chain(entry.alternatives.iter().map(|other| &other.sop_class));
+    classes.map(|class| (class, &entry.transfer_syntax)).collect()
+}
+
+/// The first document of an entry that the destination takes.
+fn first_taken(session: &Session<Stream>, entry: &OutboxEntry) -> Option<Uid> {
+    if session.takes(&entry.sop_class, &entry.transfer_syntax) {
+        return Some(entry.id.sop_instance.clone());
+    }
+    let other = entry.alternatives.iter().find(|other| session.takes(&other.sop_class, &entry.transfer_syntax));
+    other.map(|other| other.sop_instance.clone())
+}
+
+/// The entry after it was decided which of its documents goes: the first that the destination takes. Nothing where there was
+/// nothing to decide, or it takes none of them.
+async fn decide(
+    way: &Way<'_>,
+    session: &Session<Stream>,
+    entry: &OutboxEntry,
+) -> Result<Option<OutboxEntry>, StoreError> {
+    if entry.alternatives.is_empty() {
+        return Ok(None);
+    }
+    let Some(taken) = first_taken(session, entry) else { return Ok(None) };
+    let (store, id, taken) = (way.store.clone(), entry.id.clone(), taken);
+    let decided = tokio::task::spawn_blocking(move || store.decide(&id, &taken)).await;
+    decided.unwrap_or(Err(StoreError::Unknown { what: "outbox entry" })).map(Some)
 }
 
 /// The document's bytes, checked against what was saved.

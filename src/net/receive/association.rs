@@ -140,7 +140,8 @@ async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
         }
         Err(refusal) => {
             count(&node.counters.rejected);
-            warn!(peer = %address, reason = %refusal, "association rejected");
+            let calling = printable(&request.calling_ae_title);
+            warn!(peer = %address, calling, reason = %refusal, "association rejected");
             refused(&node, Party::peer(request.calling_ae_title.trim(), address.ip()), refusal.to_string());
             let rejection = encode(&Pdu::AssociationRJ(refusal.reject())).unwrap_or_default();
             // A peer that is gone needs no rejection.
@@ -148,6 +149,11 @@ async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
             wire.close().await;
         }
     }
+}
+
+/// What a peer calls itself, as one line of a log may hold it.
+fn printable(title: &str) -> String {
+    title.trim().chars().take(16).map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect()
 }
 
 /// Ends a connection that never became an association.
