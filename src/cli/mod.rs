@@ -9,11 +9,14 @@ mod combat;
 mod demo;
 mod error;
 mod features;
+mod files;
 mod logging;
 mod process;
 mod progress;
 mod serve;
+mod standard;
 mod storage;
+mod suv;
 mod table;
 
 use std::process::ExitCode;
@@ -42,6 +45,10 @@ enum Command {
     Process(process::Arguments),
     /// Measure one region of one image, NIfTI or DICOM
     Features(features::Arguments),
+    /// Say how the PET series of a folder become SUV: the rule, every candidate, one factor per slice
+    Suv(suv::Arguments),
+    /// Train the histogram standard of one class of MR sequences, to which their intensities are brought
+    Standard(standard::Arguments),
     /// Read and check a configuration, print what is in force
     CheckConfig(check_config::Arguments),
     /// Print the DICOM conformance statement
@@ -88,6 +95,8 @@ pub fn run(cli: Cli) -> Result<(), CliError> {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Process(arguments) => process::run(&arguments),
         Command::Features(arguments) => features::run(&arguments),
+        Command::Suv(arguments) => suv::run(&arguments),
+        Command::Standard(arguments) => standard::run(&arguments),
         Command::CheckConfig(arguments) => check_config::run(&arguments),
         Command::Conformance => say(&crate::net::conformance::statement()),
         Command::Cases(arguments) => cases::list(&arguments),

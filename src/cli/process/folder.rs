@@ -1,20 +1,17 @@
 //! A folder of DICOM files: every instance once, with its facts and its digest.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::cli::{CliError, progress};
+use crate::cli::{CliError, files, progress};
 use crate::dicom::facts::{self, FactsError, InstanceFacts};
 use crate::dicom::part10::FormatError;
 use crate::dicom::uid::Uid;
 use crate::pipeline::SourceFile;
 use crate::store::Digest;
-
-/// Files of one folder that are looked at.
-const FILES_MAX: usize = 10_000_000;
 
 /// What a folder holds.
 #[derive(Debug)]
@@ -71,10 +68,7 @@ impl FileCounts {
 impl Folder {
     /// Reads the headers and the digests of all files below a folder.
     pub(super) fn read(directory: &Path, keywords: &[String]) -> Result<Self, CliError> {
-        let mut paths = Vec::new();
-        collect(directory, &mut paths)
-            .map_err(|error| CliError::Failed(format!("{}: {error}", directory.display())))?;
-        paths.sort_unstable();
+        let paths = files::below(directory)?;
         let bar = progress::bar(paths.len(), "reading headers");
         let read: Vec<Result<Instance, FactsError>> = paths
             .par_iter()
@@ -126,24 +120,4 @@ fn read_one(path: &Path, keywords: &[String]) -> Result<Instance, FactsError> {
     let bytes = std::fs::read(path).map_err(FormatError::Io)?;
     let source = SourceFile { path: path.to_owned(), sha256: Digest::of(&bytes), sop_class: facts.sop_class.clone() };
     Ok(Instance { facts, source })
-}
-
-/// Every file below a folder; links to folders are not followed, so that no circle is.
-fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    let mut open = vec![directory.to_owned()];
-    while let Some(directory) = open.pop() {
-        for entry in std::fs::read_dir(&directory)? {
-            let entry = entry?;
-            let kind = entry.file_type()?;
-            if kind.is_dir() {
-                open.push(entry.path());
-            } else if kind.is_file() || entry.path().is_file() {
-                files.push(entry.path());
-            }
-            if files.len() > FILES_MAX {
-                return Err(std::io::Error::other(format!("more than {FILES_MAX} files")));
-            }
-        }
-    }
-    Ok(())
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use dicom_dictionary_std::tags;
+use dicom_object::InMemDicomObject;
 use serde::Serialize;
 
 use super::super::error::VolumeError;
@@ -11,7 +12,7 @@ use super::{SliceTiming, Suv, SuvHeader, SuvKind, SuvSettings, suv_bw};
 use crate::dicom::attributes;
 use crate::dicom::geometry;
 use crate::dicom::layers::Layers;
-use crate::dicom::part10::{Keep, Part10};
+use crate::dicom::part10::{FormatError, Keep, Part10};
 use crate::dicom::uid::Uid;
 use crate::math::linalg;
 
@@ -65,17 +66,26 @@ struct Found {
     timing: SliceTiming,
 }
 
-/// The PET series among these files. Reads headers only.
+/// One series before the rule is known.
+#[derive(Default)]
+struct Group {
+    header: Option<SuvHeader>,
+    slices: Vec<Found>,
+    /// The first defect that leaves the series without SUV.
+    defect: Option<String>,
+}
+
+/// The PET series among these files. Reads headers only. A defect of a series is its own: the others are told as they are.
 ///
 /// # Errors
-/// When a file cannot be read from the disk, or a PET slice has no place or times that are no times.
+/// When a file cannot be read from the disk.
 pub fn report(files: &[PathBuf], settings: &SuvSettings) -> Result<SuvReport, VolumeError> {
-    let mut series: BTreeMap<Uid, (SuvHeader, Vec<Found>)> = BTreeMap::new();
+    let mut series: BTreeMap<Uid, Group> = BTreeMap::new();
     let mut n_other_files = 0;
     for path in files {
         let object = match Part10::open(path, Keep::All) {
             Ok(part10) => part10.object,
-            Err(error @ crate::dicom::part10::FormatError::Io(_)) => return Err(error.into()),
+            Err(error @ FormatError::Io(_)) => return Err(error.into()),
             Err(_) => {
                 n_other_files += 1;
                 continue;
@@ -83,25 +93,69 @@ pub fn report(files: &[PathBuf], settings: &SuvSettings) -> Result<SuvReport, Vo
         };
         let is_pet =
             attributes::code_string(&object, tags::MODALITY) == "PT" && attributes::has_value(&object, tags::ROWS);
-        if !is_pet {
-            n_other_files += 1;
-            continue;
-        }
-        let uid = attributes::required_uid(&object, tags::SERIES_INSTANCE_UID)?;
-        let frames: Vec<Layers<'_>> = match attributes::count(&object, tags::NUMBER_OF_FRAMES)?.unwrap_or(1) {
-            0 | 1 => vec![Layers::of_frame(&object, 0).unwrap_or(Layers::of(&object))],
-            n => (0..n as usize).map_while(|frame| Layers::of_frame(&object, frame)).collect(),
-        };
-        for (index, layers) in frames.iter().enumerate() {
-            let found = slice(layers, index)?;
-            match series.get_mut(&uid) {
-                Some((_, slices)) => slices.push(found),
-                None => drop(series.insert(uid.clone(), (SuvHeader::of_layers(layers)?, vec![found]))),
+        match attributes::required_uid(&object, tags::SERIES_INSTANCE_UID) {
+            Ok(uid) if is_pet => {
+                let group = series.entry(uid).or_default();
+                if let Err(error) = group.take(&object) {
+                    group.defect.get_or_insert(error.to_string());
+                }
             }
+            _ => n_other_files += 1,
         }
     }
-    let series = series.into_iter().map(|(uid, (header, slices))| of_series(&uid, header, slices, settings)).collect();
+    let series = series.into_iter().map(|(uid, group)| group.told(&uid, settings)).collect();
     Ok(SuvReport { series, n_other_files })
+}
+
+impl Group {
+    /// Adds the frames of one instance.
+    fn take(&mut self, object: &InMemDicomObject) -> Result<(), VolumeError> {
+        let frames: Vec<Layers<'_>> = match attributes::count(object, tags::NUMBER_OF_FRAMES)?.unwrap_or(1) {
+            0 | 1 => vec![Layers::of_frame(object, 0).unwrap_or(Layers::of(object))],
+            n => (0..n as usize).map_while(|frame| Layers::of_frame(object, frame)).collect(),
+        };
+        for (index, layers) in frames.iter().enumerate() {
+            if self.header.is_none() {
+                self.header = Some(SuvHeader::of_layers(layers)?);
+            }
+            self.slices.push(slice(layers, index)?);
+            let intercept = attributes::number(layers.holder(tags::RESCALE_INTERCEPT), tags::RESCALE_INTERCEPT)?;
+            if intercept.is_some_and(|intercept| intercept != 0.0) {
+                self.defect.get_or_insert_with(|| "RescaleIntercept (0028,1052) of a PET is not 0".to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    fn told(mut self, uid: &Uid, settings: &SuvSettings) -> SuvSeries {
+        self.slices.sort_by(|a, b| a.slice.position_mm.total_cmp(&b.slice.position_mm));
+        let mut header = self.header.unwrap_or_default();
+        header.slices = self.slices.iter().map(|found| found.timing).collect();
+        let mut slices: Vec<SuvSlice> = self.slices.into_iter().map(|found| found.slice).collect();
+        let suv = match self.defect {
+            Some(defect) => Err(defect),
+            None => suv_bw(&header, settings).map_err(|error| error.to_string()),
+        };
+        if let Ok(suv) = &suv {
+            slices.iter_mut().zip(&suv.factors).for_each(|(slice, factor)| slice.factor = Some(*factor));
+        }
+        SuvSeries {
+            series: uid.as_str().to_owned(),
+            units: header.units,
+            decay_correction: header.decay_correction,
+            other_kinds: suv.as_ref().map(other_kinds).unwrap_or_default(),
+            error: suv.as_ref().err().cloned(),
+            suv: suv.ok(),
+            slices,
+        }
+    }
+}
+
+/// What SUV by body weight is multiplied by, as far as the patient's measures are known.
+fn other_kinds(suv: &Suv) -> BTreeMap<SuvKind, f64> {
+    let body = suv.body.and_then(|body| Some((body, body.measure(SuvKind::Bw).ok()?)));
+    let others = SuvKind::ALL.into_iter().filter(|kind| *kind != SuvKind::Bw);
+    others.filter_map(|kind| body.and_then(|(body, weight)| Some((kind, body.measure(kind).ok()? / weight)))).collect()
 }
 
 fn slice(layers: &Layers<'_>, index: usize) -> Result<Found, VolumeError> {
@@ -117,34 +171,4 @@ fn slice(layers: &Layers<'_>, index: usize) -> Result<Found, VolumeError> {
         },
         timing: SliceTiming::of_layers(layers)?,
     })
-}
-
-fn of_series(uid: &Uid, mut header: SuvHeader, mut found: Vec<Found>, settings: &SuvSettings) -> SuvSeries {
-    found.sort_by(|a, b| a.slice.position_mm.total_cmp(&b.slice.position_mm));
-    header.slices = found.iter().map(|found| found.timing).collect();
-    let mut slices: Vec<SuvSlice> = found.into_iter().map(|found| found.slice).collect();
-    let (suv, error) = match suv_bw(&header, settings) {
-        Ok(suv) => (Some(suv), None),
-        Err(error) => (None, Some(error.to_string())),
-    };
-    let mut other_kinds = BTreeMap::new();
-    if let Some(suv) = &suv {
-        for (slice, factor) in slices.iter_mut().zip(&suv.factors) {
-            slice.factor = Some(*factor);
-        }
-        let body = suv.body.and_then(|body| Some((body, body.measure(SuvKind::Bw).ok()?)));
-        for kind in SuvKind::ALL.into_iter().filter(|kind| *kind != SuvKind::Bw) {
-            let ratio = body.and_then(|(body, weight)| Some(body.measure(kind).ok()? / weight));
-            other_kinds.extend(ratio.map(|ratio| (kind, ratio)));
-        }
-    }
-    SuvSeries {
-        series: uid.as_str().to_owned(),
-        units: header.units,
-        decay_correction: header.decay_correction,
-        suv,
-        error,
-        other_kinds,
-        slices,
-    }
 }

@@ -41,6 +41,21 @@ pub enum ReferenceTime {
     EarliestAcquisition,
 }
 
+impl ReferenceTime {
+    /// The attribute that it comes from, in words.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DecayCorrection => "Decay Correction DateTime",
+            Self::GeScan => "GE scan time",
+            Self::SiemensDecayCorrection => "Siemens decay correction time",
+            Self::Series => "Series Time",
+            Self::FrameReference => "Acquisition Time and Frame Reference Time, slice by slice",
+            Self::EarliestAcquisition => "earliest Acquisition Time",
+        }
+    }
+}
+
 /// One reference time that the header allows.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
