@@ -53,6 +53,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), CliError> {
     let clinical = config.clinical.table.as_deref();
     write_block(&table, &arguments.out, arguments.covariates.as_deref(), clinical).map_err(failed)?;
     let mut text = format!("{} patients measured under settings {}\n", table.patients.len(), table.settings_sha256);
+    if table.n_automatic > 0 {
+        let n = table.n_automatic;
+        text.push_str(&format!("{n} regions were made by a rule and are left out: the others were drawn\n"));
+    }
     if table.n_other_settings > 0 {
         text.push_str(&format!(
             "{} cases were measured under other settings and are left out\n",

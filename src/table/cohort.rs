@@ -60,6 +60,9 @@ pub struct CohortBlock {
     pub role: String,
     /// The lesion.
     pub lesion: usize,
+    /// Whether its region was made by a rule and not drawn. Rows of older versions do not say, and were drawn.
+    #[serde(default)]
+    pub automatic: bool,
     /// The batch, where the header names a scanner.
     pub batch: Option<String>,
     /// Raw values by column.
@@ -82,6 +85,7 @@ impl CohortRow {
                 blocks.push(CohortBlock {
                     role: group.role.clone(),
                     lesion: group.lesion,
+                    automatic: group.drawn_on.automatic,
                     batch,
                     features,
                     harmonised,
@@ -145,6 +149,8 @@ pub struct CohortTable {
     pub settings_sha256: String,
     /// Rows that were left out because they were measured under others.
     pub n_other_settings: usize,
+    /// Blocks that were left out because a rule made their region, where those of others were drawn.
+    pub n_automatic: usize,
     /// Further studies and lesions of the same patients, left out: one row per patient.
     pub n_further: usize,
 }
@@ -228,7 +234,8 @@ fn modified(entry: &std::fs::DirEntry) -> std::time::SystemTime {
 }
 
 /// One block of some rows as tables: of each patient the first study, and its first lesion. Rows count that were measured
-/// under the settings of the newest row; a feature that a row does not have is not known.
+/// under the settings of the newest row; a feature that a row does not have is not known. Regions that a rule made and
+/// drawn ones never stand in one table: where one was drawn, only drawn ones count.
 ///
 /// # Errors
 /// When no row has the block.
@@ -238,17 +245,21 @@ pub fn table_of(rows: &[CohortRow], role: &str) -> Result<CohortTable, TableErro
     let newest = candidates.last().ok_or_else(|| TableError::Content(format!("no case has a block \"{role}\"")))?;
     let settings_sha256 = newest.settings_sha256.clone();
     let (mut chosen, mut seen) = (Vec::new(), BTreeSet::new());
-    let (mut n_other_settings, mut n_further) = (0, 0);
-    for row in candidates {
-        if row.settings_sha256 != settings_sha256 {
-            n_other_settings += 1;
-            continue;
-        }
+    let of_settings: Vec<&CohortRow> =
+        candidates.iter().copied().filter(|row| row.settings_sha256 == settings_sha256).collect();
+    let n_other_settings = candidates.len() - of_settings.len();
+    let drawn = of_settings.iter().any(|row| row.blocks.iter().any(|block| block.role == role && !block.automatic));
+    let (mut n_automatic, mut n_further) = (0, 0);
+    for row in of_settings {
         let mut blocks: Vec<&CohortBlock> = row.blocks.iter().filter(|block| block.role == role).collect();
+        let n_blocks = blocks.len();
+        blocks.retain(|block| !(drawn && block.automatic));
+        n_automatic += n_blocks - blocks.len();
         blocks.sort_by_key(|block| block.lesion);
+        let Some(first) = blocks.first() else { continue };
         n_further += blocks.len() - 1;
         if seen.insert(&row.patient) {
-            chosen.extend(blocks.first().map(|block| (row, *block)));
+            chosen.push((row, *first));
         } else {
             n_further += 1;
         }
@@ -273,6 +284,7 @@ pub fn table_of(rows: &[CohortRow], role: &str) -> Result<CohortTable, TableErro
         ],
         settings_sha256,
         n_other_settings,
+        n_automatic,
         n_further,
     })
 }
@@ -351,5 +363,18 @@ mod tests {
         let known = table.known(None).unwrap();
         assert_eq!(known.names(), ["batch", "age", "sex"]);
         assert!(table_of(&rows, "PT").is_err());
+    }
+
+    #[test]
+    fn regions_that_a_rule_made_never_stand_beside_drawn_ones() {
+        let row = |name: &str, automatic: bool| {
+            let mut row = CohortRow::of(&case(name, name, "GE", 1, 2.0), &BatchRules::built_in());
+            row.blocks.iter_mut().for_each(|block| block.automatic = automatic);
+            row
+        };
+        let mixed = table_of(&[row("a", true), row("b", false), row("c", true)], "CT").unwrap();
+        assert_eq!((mixed.patients.as_slice(), mixed.n_automatic), (["b".to_owned()].as_slice(), 2));
+        let by_rule = table_of(&[row("a", true), row("c", true)], "CT").unwrap();
+        assert_eq!((by_rule.patients.len(), by_rule.n_automatic), (2, 0));
     }
 }

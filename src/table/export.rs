@@ -65,6 +65,7 @@ pub fn export_columns(rows: &[CohortRow], which: ExportValues) -> Vec<ExportColu
         text("sex", &|row, _| row.sex.clone().unwrap_or_default()),
         text("role", &|_, block| block.role.clone()),
         number("lesion", &|_, block| block.lesion as f64),
+        text("drawing", &|_, block| if block.automatic { "automatic" } else { "drawn" }.to_owned()),
         text("batch", &|_, block| block.batch.clone().unwrap_or_default()),
     ];
     let names: BTreeSet<String> = lines.iter().flat_map(|(_, block)| values(block).into_keys()).collect();
@@ -168,14 +169,14 @@ mod tests {
         let text = |which| String::from_utf8(csv_text(&export_columns(&rows(), which)).unwrap()).unwrap();
         assert_eq!(
             text(ExportValues::Raw),
-            "patient,case,revision,study_date,protocol,settings_sha256,age,sex,role,lesion,batch,\
+            "patient,case,revision,study_date,protocol,settings_sha256,age,sex,role,lesion,drawing,batch,\
              native.none.stat_max,native.none.stat_mean\n\
-             p1,c1,1.0,20200101,ct,hash,59.0,M,CT,1.0,CT|GE|DISCOVERY ST|SOFT,3.0,1.5\n\
-             \"p,2\",c2,3.0,20200101,ct,hash,59.0,M,CT,1.0,,5.0,2.5\n"
+             p1,c1,1.0,20200101,ct,hash,59.0,M,CT,1.0,drawn,CT|GE|DISCOVERY ST|SOFT,3.0,1.5\n\
+             \"p,2\",c2,3.0,20200101,ct,hash,59.0,M,CT,1.0,drawn,,5.0,2.5\n"
         );
         assert!(
             text(ExportValues::Harmonised)
-                .ends_with("CT|GE|DISCOVERY ST|SOFT,1.25\n\"p,2\",c2,3.0,20200101,ct,hash,59.0,M,CT,1.0,,\n")
+                .ends_with("CT|GE|DISCOVERY ST|SOFT,1.25\n\"p,2\",c2,3.0,20200101,ct,hash,59.0,M,CT,1.0,drawn,,\n")
         );
     }
 
