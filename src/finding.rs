@@ -55,6 +55,8 @@ pub enum FindingKind {
     ContourDuplicate,
     /// A contour is open, a point, or of another type that has no inside.
     ContourNotClosed,
+    /// Contours lie on planes of their own, oblique to the slices.
+    ContourOblique,
     /// An ROI covers no voxel.
     EmptyRoi,
     /// Contours name images that are not in the series.
@@ -125,6 +127,8 @@ pub enum FindingKind {
     RoiTruncated,
     /// A region has no features on a role; the detail says why.
     NotMeasured,
+    /// The bias field of an MR image was taken out: the rank of its voxels is not that of the scanner's image.
+    BiasFieldCorrected,
     /// One study under two patients, or two studies under one Patient ID that differ in birth date or sex: not put together.
     PatientIdentityConflict,
 }
@@ -149,6 +153,7 @@ impl FindingKind {
         Self::ContourBetweenSlices,
         Self::ContourDuplicate,
         Self::ContourNotClosed,
+        Self::ContourOblique,
         Self::EmptyRoi,
         Self::UnresolvedSopReference,
         Self::ReferencedSeriesMissing,
@@ -184,6 +189,7 @@ impl FindingKind {
         Self::RoiSeriesUnknown,
         Self::RoiTruncated,
         Self::NotMeasured,
+        Self::BiasFieldCorrected,
         Self::PatientIdentityConflict,
     ];
 
@@ -208,6 +214,7 @@ impl FindingKind {
             Self::ContourBetweenSlices => "contour_between_slices",
             Self::ContourDuplicate => "contour_duplicate",
             Self::ContourNotClosed => "contour_not_closed",
+            Self::ContourOblique => "contour_oblique",
             Self::EmptyRoi => "empty_roi",
             Self::UnresolvedSopReference => "unresolved_sop_reference",
             Self::ReferencedSeriesMissing => "referenced_series_missing",
@@ -243,6 +250,7 @@ impl FindingKind {
             Self::RoiSeriesUnknown => "roi_series_unknown",
             Self::RoiTruncated => "roi_truncated",
             Self::NotMeasured => "not_measured",
+            Self::BiasFieldCorrected => "bias_field_corrected",
             Self::PatientIdentityConflict => "patient_identity_conflict",
         }
     }
@@ -356,5 +364,29 @@ mod tests {
             assert_eq!(FindingKind::from_name(kind.name()), Some(*kind));
             assert_eq!(serde_json::to_string(kind).unwrap(), format!("\"{}\"", kind.name()));
         }
+    }
+
+    #[test]
+    fn the_page_on_quantities_tells_every_finding_with_its_detection_default_and_source() {
+        let page = include_str!("../docs/quantities.md");
+        let mut told = Vec::new();
+        for line in page.lines().filter(|line| line.starts_with("| `")) {
+            let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+            let Some(kind) = FindingKind::from_name(cells[0].trim_matches('`')) else {
+                // Other tables of the page have fewer columns.
+                assert!(cells.len() < 4, "{line}");
+                continue;
+            };
+            let [_, detection, policy, source] = cells.as_slice() else { panic!("{line}") };
+            let default = serde_json::to_value(kind.default_policy()).unwrap();
+            assert_eq!(default.as_str(), Some(*policy), "{line}");
+            assert!(!detection.is_empty() && !source.is_empty(), "{line}");
+            told.push(kind);
+        }
+        assert_eq!(told.len(), FindingKind::ALL.len());
+        told.sort_unstable();
+        let mut all = FindingKind::ALL.to_vec();
+        all.sort_unstable();
+        assert_eq!(told, all);
     }
 }

@@ -13,7 +13,8 @@ use crate::case::{AttributeRules, InputRules, Prefer};
 use crate::features::Discretise;
 use crate::features::filters::Filter;
 use crate::image::Modality;
-use crate::normalise::{Method, SuvKind};
+use crate::normalise::{Contrast, Method, SuvKind};
+use crate::volume::MrScaling;
 
 /// One role of a protocol.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -36,6 +37,9 @@ pub struct Input {
     pub fwhm_mm: Fwhm,
     /// The role's own isotropic grid, on which native features are measured.
     pub grid: Grid,
+    /// How an MR image is read; `None` for other modalities, whose settings have no such keys.
+    #[serde(flatten)]
+    pub mr: Option<MrReading>,
     /// The scale of its intensities.
     pub normalise: Method,
     /// Its grey levels for histograms and textures.
@@ -46,6 +50,16 @@ pub struct Input {
     /// Grey levels of response maps; without it those of the image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_discretise: Option<Discretise>,
+}
+
+/// What only an MR image leaves open.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct MrReading {
+    /// Which of the scales that the image offers its numbers are read in.
+    #[serde(rename = "mr_scaling")]
+    pub scaling: MrScaling,
+    /// Whether its bias field is taken out before anything else.
+    pub bias_correction: bool,
 }
 
 /// The resolution of an image: full width at half maximum of its point spread function.
@@ -112,9 +126,16 @@ const PREFERENCES: &[(&str, Prefer)] =
 const SUV_KINDS: &[(&str, SuvKind)] = &[
     ("bw", SuvKind::BodyWeight),
     ("lbm", SuvKind::LeanBodyMass),
+    ("lbm-james128", SuvKind::LeanBodyMassJames128),
+    ("lbm-janmahasatian", SuvKind::LeanBodyMassJanmahasatian),
     ("bsa", SuvKind::BodySurfaceArea),
     ("ibw", SuvKind::IdealBodyWeight),
 ];
+
+const MR_SCALINGS: &[(&str, MrScaling)] =
+    &[("display", MrScaling::Display), ("philips", MrScaling::Philips), ("real-world", MrScaling::RealWorld)];
+
+const CONTRASTS: &[(&str, Contrast)] = &[("t1", Contrast::T1), ("t2", Contrast::T2)];
 
 /// The names of the methods, before their settings are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +145,7 @@ enum MethodName {
     ZScore,
     ReferenceTissue,
     Histogram,
+    WhiteStripe,
     None,
 }
 
@@ -134,6 +156,7 @@ const METHODS: &[(&str, MethodName)] = &[
     ("reference-tissue", MethodName::ReferenceTissue),
     ("reference_tissue", MethodName::ReferenceTissue),
     ("histogram", MethodName::Histogram),
+    ("white-stripe", MethodName::WhiteStripe),
     ("none", MethodName::None),
 ];
 
@@ -158,6 +181,7 @@ pub(super) fn check(raw: RawInput, grid: Grid, key: &KeyPath, c: &mut Checker<'_
     let response_discretise = of_responses.map(|raw| check_discretise(Some(raw), modality, &response_key, c));
     let required = raw.required.unwrap_or(defaults::INPUT_REQUIRED);
     let role = role?;
+    let mr = check_mr(raw.mr_scaling.as_deref(), raw.bias_correction, modality, key, c);
     Some(Input {
         role,
         modality,
@@ -167,11 +191,31 @@ pub(super) fn check(raw: RawInput, grid: Grid, key: &KeyPath, c: &mut Checker<'_
         prefer,
         fwhm_mm,
         grid,
+        mr,
         normalise,
         discretise,
         filter,
         response_discretise,
     })
+}
+
+fn check_mr(
+    scaling: Option<&str>,
+    bias_correction: Option<bool>,
+    modality: Modality,
+    key: &KeyPath,
+    c: &mut Checker<'_>,
+) -> Option<MrReading> {
+    let scaling_key = key.key("mr_scaling");
+    if modality == Modality::Mr {
+        let scaling = c.choice(&scaling_key, scaling, MR_SCALINGS).unwrap_or_default();
+        return Some(MrReading { scaling, bias_correction: bias_correction.unwrap_or(false) });
+    }
+    let of_mr = [(scaling_key, scaling.is_some()), (key.key("bias_correction"), bias_correction.is_some())];
+    for (key, _) in of_mr.iter().filter(|(_, given)| *given) {
+        c.problem(key, format!("is of MR, expected no such key for modality {}", code_of(modality)));
+    }
+    None
 }
 
 /// Regular expressions by attribute keyword.
@@ -214,7 +258,8 @@ fn check_normalise(raw: Option<RawNormalise>, modality: Modality, key: &KeyPath,
         Modality::Ct => &[MethodName::Hounsfield],
         Modality::Pet => &[MethodName::Suv],
         Modality::Mr | Modality::Other => {
-            &[MethodName::ZScore, MethodName::ReferenceTissue, MethodName::Histogram, MethodName::None]
+            use MethodName::{Histogram, None, ReferenceTissue, WhiteStripe, ZScore};
+            &[ZScore, ReferenceTissue, Histogram, WhiteStripe, None]
         }
     };
     let method_key = key.key("method");
@@ -248,6 +293,12 @@ fn check_normalise(raw: Option<RawNormalise>, modality: Modality, key: &KeyPath,
             let standard = standard.and_then(|text| c.name(&standard_key, text, 128));
             Method::Histogram { standard: standard.unwrap_or_default() }
         }
+        MethodName::WhiteStripe => {
+            let contrast_key = key.key("contrast");
+            let contrast = c.required(&contrast_key, raw.contrast, "\"t1\" or \"t2\"");
+            let contrast = contrast.and_then(|text| c.choice(&contrast_key, Some(&text), CONTRASTS));
+            Method::WhiteStripe { contrast: contrast.unwrap_or(Contrast::T1) }
+        }
         MethodName::None => Method::None,
     }
 }
@@ -259,6 +310,7 @@ fn refuse_foreign_keys(raw: &RawNormalise, name: MethodName, key: &KeyPath, c: &
         ("log", raw.log.is_some(), MethodName::Suv, "suv"),
         ("roi", raw.roi.is_some(), MethodName::ReferenceTissue, "reference-tissue"),
         ("standard", raw.standard.is_some(), MethodName::Histogram, "histogram"),
+        ("contrast", raw.contrast.is_some(), MethodName::WhiteStripe, "white-stripe"),
     ] {
         if given && owner != name {
             c.problem(&key.key(setting), format!("belongs to method \"{owner_name}\", expected no such key here"));

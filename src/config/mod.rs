@@ -31,7 +31,7 @@ use toml::de::DeTable;
 pub use destination::{Destination, RetrySettings, SrClass};
 pub use dicom::{Corrections, Dicom, Peer, Tls};
 pub use error::{ConfigError, Problem};
-pub use input::{Fwhm, Input, code_of};
+pub use input::{Fwhm, Input, MrReading, code_of};
 pub use locate::Position;
 pub use protocol::{
     Automatic, CodeSource, Features, Fusion, Grid, Harmonise, Protocol, RegionCodes, Registration, Resolution, Roi,
@@ -159,8 +159,18 @@ impl Config {
         selection["input"] = of_inputs(&["role", "required", "match", "exclude", "prefer"]).into();
         let mut measurement =
             pick(&whole, &["reference", "roi", "finding", "registration", "resolution", "grid", "features"]);
-        let of_values =
-            ["role", "modality", "fwhm_mm", "grid", "normalise", "discretise", "filter", "response_discretise"];
+        let of_values = [
+            "role",
+            "modality",
+            "fwhm_mm",
+            "grid",
+            "mr_scaling",
+            "bias_correction",
+            "normalise",
+            "discretise",
+            "filter",
+            "response_discretise",
+        ];
         measurement["input"] = of_inputs(&of_values).into();
         let effective = self.effective_json();
         measurement["findings"] = effective.get("findings").cloned().unwrap_or_default();

@@ -183,6 +183,8 @@ pub(super) struct RawInput {
     pub prefer: Texts,
     pub fwhm_mm: Option<RawFwhm>,
     pub grid: RawGrid,
+    pub mr_scaling: Option<String>,
+    pub bias_correction: Option<bool>,
     pub normalise: Option<RawNormalise>,
     pub discretise: Option<RawDiscretise>,
     pub filter: Vec<Filter>,
@@ -205,6 +207,7 @@ pub(super) struct RawNormalise {
     pub log: Option<bool>,
     pub roi: Option<String>,
     pub standard: Option<String>,
+    pub contrast: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -4,7 +4,6 @@
 use std::path::{Path, PathBuf};
 
 use super::{Config, Fwhm, Protocol};
-use crate::normalise::Method;
 use crate::register::TransformKind;
 use crate::report::{DocumentKind, Space};
 
@@ -85,9 +84,6 @@ fn of_protocol(protocol: &Protocol) -> Vec<String> {
     }
     for input in &protocol.inputs {
         let role = &input.role;
-        if matches!(input.normalise, Method::ReferenceTissue { .. } | Method::Histogram { .. }) {
-            sentences.push(format!("input {role}: this normalisation is not built yet: its cases are refused"));
-        }
         if aligned && protocol.resolution.matched && input.fwhm_mm == Fwhm::Auto {
             sentences.push(format!(
                 "input {role}: fwhm_mm \"auto\" takes the voxel size until tables and estimates are built \

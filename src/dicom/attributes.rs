@@ -176,6 +176,7 @@ pub fn array<const N: usize>(object: &InMemDicomObject, tag: Tag) -> Result<Opti
         2 => "2 values",
         3 => "3 values",
         6 => "6 values",
+        16 => "16 values",
         _ => "another number of values",
     };
     <[f64; N]>::try_from(values.as_slice()).map(Some).map_err(|_| AttributeError::Count {

@@ -2,6 +2,8 @@
 //!
 //! All positions are LPS millimetres (PS3.3 C.7.6.2.1.1); all arrays are indexed `[z, y, x]`.
 
+mod components;
+mod displacement;
 mod filter;
 mod geometry;
 pub mod hull;
@@ -18,6 +20,8 @@ mod sampler;
 mod transform;
 mod volume;
 
+pub use components::{connected, largest_component, largest_value};
+pub use displacement::{Displacement, DisplacementError};
 pub use filter::{gaussian, reach};
 pub use geometry::{Geometry, GeometryError};
 pub use interpolation::Interpolation;

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::displacement::Displacement;
 use crate::math::linalg::{self, Mat3, Vec3};
 
 /// A map from the fixed space to the moving space, mm.
@@ -17,6 +18,8 @@ pub enum Transform {
     Identity,
     /// A rotation, or any other linear map, and a shift.
     Affine(Affine),
+    /// A vector for every point, on a grid.
+    Displacement(Displacement),
     /// Several maps one after the other: the first in the list is applied first.
     Chain(Vec<Transform>),
 }
@@ -169,6 +172,7 @@ impl Transform {
         match self {
             Self::Identity => point,
             Self::Affine(affine) => affine.apply(point),
+            Self::Displacement(field) => field.apply(point),
             Self::Chain(steps) => steps.iter().fold(point, |at, step| step.apply(at)),
         }
     }
@@ -192,6 +196,7 @@ impl Transform {
         match self {
             Self::Identity => Some(Self::Identity),
             Self::Affine(affine) => Some(Self::Affine(affine.inverse())),
+            Self::Displacement(field) => Some(Self::Displacement(field.inverse())),
             Self::Chain(steps) => steps.iter().rev().map(Self::inverse).collect::<Option<Vec<_>>>().map(Self::Chain),
         }
     }
@@ -202,6 +207,7 @@ impl Transform {
         match self {
             Self::Identity => Some(Affine::IDENTITY),
             Self::Affine(affine) => Some(*affine),
+            Self::Displacement(_) => None,
             Self::Chain(steps) => {
                 steps.iter().try_fold(Affine::IDENTITY, |map, step| step.as_affine().map(|next| map.then(&next)))
             }
@@ -214,6 +220,7 @@ impl Transform {
         match self {
             Self::Identity => linalg::IDENTITY,
             Self::Affine(affine) => *affine.linear(),
+            Self::Displacement(field) => field.linear_at(point),
             Self::Chain(steps) => {
                 let start = (linalg::IDENTITY, point);
                 let (linear, _) = steps

@@ -25,20 +25,34 @@ pub enum NormaliseError {
         /// How many there are.
         n_voxels: usize,
     },
-    /// Not built.
-    #[error("normalisation by {method} is not available, expected hu, suv, zscore or none")]
-    NotAvailable {
-        /// Its name.
-        method: &'static str,
+    /// A reference region that covers nothing, or tissue without signal.
+    #[error("the reference tissue covers {n_voxels} voxels with a mean of {mean}, expected some with a mean above 0")]
+    Tissue {
+        /// How many voxels it covers.
+        n_voxels: usize,
+        /// Their mean.
+        mean: f64,
     },
+    /// The region of the reference tissue was not drawn.
+    #[error("there is no region for the reference tissue")]
+    NoTissue,
+    /// A histogram standard that is none.
+    #[error("the histogram standard is not usable: expected 2 to 16 increasing landmarks at increasing percentiles")]
+    Standard,
+    /// The standard is not stored.
+    #[error("there is no stored histogram standard of that name")]
+    NoStandard,
+    /// White matter is looked for in a head.
+    #[error("the image is not known to show a head, which the white stripe needs")]
+    NotAHead,
 }
 
 impl Duty for NormaliseError {
     fn fault(&self) -> Fault {
         match self {
-            Self::Window { .. } | Self::NotAvailable { .. } => Fault::Config,
+            Self::Window { .. } | Self::Standard | Self::NoStandard => Fault::Config,
             Self::Grid => Fault::Internal,
-            Self::EmptyBody | Self::Flat { .. } => Fault::Data,
+            Self::EmptyBody | Self::Flat { .. } | Self::Tissue { .. } | Self::NoTissue | Self::NotAHead => Fault::Data,
         }
     }
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use super::stripe::Contrast;
+
 /// How the intensities of one role are made comparable. Every method is strictly monotone: the order of voxels is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "snake_case", deny_unknown_fields)]
@@ -36,6 +38,12 @@ pub enum Method {
         /// Name of the trained standard.
         standard: String,
     },
+    /// MR of heads: relative to normal-appearing white matter.
+    #[serde(alias = "white-stripe")]
+    WhiteStripe {
+        /// What the image is weighted by.
+        contrast: Contrast,
+    },
     /// The values stay as they are.
     None,
 }
@@ -48,9 +56,15 @@ pub enum SuvKind {
     #[default]
     #[serde(rename = "bw", alias = "body_weight")]
     BodyWeight,
-    /// Lean body mass: g/ml.
+    /// Lean body mass after Morgan and Bray: g/ml.
     #[serde(rename = "lbm", alias = "lean_body_mass")]
     LeanBodyMass,
+    /// Lean body mass after James: g/ml.
+    #[serde(rename = "lbm-james128")]
+    LeanBodyMassJames128,
+    /// Lean body mass after Janmahasatian: g/ml.
+    #[serde(rename = "lbm-janmahasatian")]
+    LeanBodyMassJanmahasatian,
     /// Body surface area: cm2/ml.
     #[serde(rename = "bsa", alias = "body_surface_area")]
     BodySurfaceArea,

@@ -6,21 +6,27 @@
 //!
 //! A scale is fitted once, on the whole image, and then applied wherever the image goes: statistics never depend on the
 //! region that is measured.
+//!
+//! The correction of a bias field ([`bias`]) is no scale: it changes the order of voxels, and is an option of its own.
 
+pub mod bias;
 mod body;
 mod ct;
 mod error;
+mod landmarks;
 mod method;
 mod mr;
 mod pet;
 mod scale;
+mod stripe;
 
 use crate::image::{Mask, Volume};
 
 pub use body::body_mask;
 pub use error::NormaliseError;
-pub use method::{Method, SuvKind};
-pub use scale::Scale;
+pub use landmarks::{HistogramStandard, PERCENTILES};
+pub use method::{Contrast, Method, SuvKind};
+pub use scale::{Knots, Scale};
 
 /// A method fitted to one image.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,18 +52,32 @@ pub struct Normalised {
     pub note: String,
 }
 
-/// Fits a method to a whole image. Methods that need statistics take them over `body`, or where that is `None` over
-/// [`body_mask`] of the image.
+/// What a method may need besides the image.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Aids<'a> {
+    /// Where statistics are taken; the [`body_mask`] of the image where `None`.
+    pub body: Option<&'a Mask>,
+    /// The region of the reference tissue.
+    pub tissue: Option<&'a Mask>,
+    /// The stored histogram standard of the sequence's class.
+    pub standard: Option<&'a HistogramStandard>,
+    /// Whether the image is known to show a head.
+    pub is_head: bool,
+}
+
+/// Fits a method to a whole image.
 ///
 /// # Errors
-/// When the window is no range, the body is empty or flat, or the method is not available.
-pub fn fit(image: &Volume<f32>, method: &Method, body: Option<&Mask>) -> Result<Fitted, NormaliseError> {
+/// When the window is no range, the body is empty or flat, or what the method needs is not among the aids.
+pub fn fit(image: &Volume<f32>, method: &Method, aids: &Aids<'_>) -> Result<Fitted, NormaliseError> {
     match method {
         Method::Hounsfield { window } => ct::fit(*window),
         Method::Suv { kind, log } => Ok(pet::fit(*kind, *log)),
-        Method::ZScore => mr::zscore(image, body),
-        Method::ReferenceTissue { .. } => Err(NormaliseError::NotAvailable { method: "reference_tissue" }),
-        Method::Histogram { .. } => Err(NormaliseError::NotAvailable { method: "histogram" }),
+        Method::ZScore => mr::zscore(image, aids.body),
+        Method::ReferenceTissue { .. } => mr::reference_tissue(image, aids.tissue.ok_or(NormaliseError::NoTissue)?),
+        Method::Histogram { .. } => aids.standard.ok_or(NormaliseError::NoStandard)?.fit(image, aids.body),
+        Method::WhiteStripe { contrast } if aids.is_head => stripe::fit(image, *contrast, aids.body),
+        Method::WhiteStripe { .. } => Err(NormaliseError::NotAHead),
         Method::None => Ok(Fitted {
             scale: Scale::Unchanged,
             resegment: None,
@@ -70,8 +90,8 @@ pub fn fit(image: &Volume<f32>, method: &Method, body: Option<&Mask>) -> Result<
 ///
 /// # Errors
 /// As [`fit`].
-pub fn normalise(mut image: Volume<f32>, method: &Method, body: Option<&Mask>) -> Result<Normalised, NormaliseError> {
-    let Fitted { scale, resegment, note } = fit(&image, method, body)?;
+pub fn normalise(mut image: Volume<f32>, method: &Method, aids: &Aids<'_>) -> Result<Normalised, NormaliseError> {
+    let Fitted { scale, resegment, note } = fit(&image, method, aids)?;
     scale.apply(&mut image);
     Ok(Normalised { volume: image, resegment, scale, note })
 }
@@ -91,20 +111,22 @@ mod tests {
     #[test]
     fn ct_keeps_its_values_and_the_window_only_cuts_the_region() {
         let ct = image(&[-1024.0, -600.0, 40.0, 3071.0]);
-        let found = normalise(ct.clone(), &Method::Hounsfield { window: Some((-500.0, 400.0)) }, None).unwrap();
+        let found =
+            normalise(ct.clone(), &Method::Hounsfield { window: Some((-500.0, 400.0)) }, &Aids::default()).unwrap();
         assert_eq!(found.volume, ct);
         assert_eq!(found.resegment, Some((-500.0, 400.0)));
         for window in [(400.0, -500.0), (0.0, 0.0), (f64::NAN, 1.0)] {
-            assert!(fit(&ct, &Method::Hounsfield { window: Some(window) }, None).is_err());
+            assert!(fit(&ct, &Method::Hounsfield { window: Some(window) }, &Aids::default()).is_err());
         }
     }
 
     #[test]
     fn pet_keeps_suv_or_takes_its_logarithm_without_losing_negative_values() {
         let pet = image(&[-0.25, 0.0, 1.0, 7.5]);
-        let plain = normalise(pet.clone(), &Method::Suv { kind: SuvKind::BodyWeight, log: false }, None).unwrap();
+        let plain =
+            normalise(pet.clone(), &Method::Suv { kind: SuvKind::BodyWeight, log: false }, &Aids::default()).unwrap();
         assert_eq!(plain.volume, pet);
-        let log = normalise(pet, &Method::Suv { kind: SuvKind::BodyWeight, log: true }, None).unwrap();
+        let log = normalise(pet, &Method::Suv { kind: SuvKind::BodyWeight, log: true }, &Aids::default()).unwrap();
         let expected = [-(1.25f32.ln()), 0.0, 2f32.ln(), 8.5f32.ln()];
         for (found, expected) in log.volume.voxels.iter().zip(expected) {
             assert!((found - expected).abs() < 1e-6);
@@ -112,17 +134,18 @@ mod tests {
     }
 
     #[test]
-    fn methods_that_do_not_exist_yet_are_refused_by_name() {
+    fn what_a_method_needs_and_is_not_there_is_an_error() {
         let mr = image(&[1.0, 2.0]);
-        let error = fit(&mr, &Method::Histogram { standard: "t1".to_owned() }, None).unwrap_err();
-        assert!(error.to_string().contains("histogram"));
-        assert!(fit(&mr, &Method::ReferenceTissue { roi: "fat".to_owned() }, None).is_err());
+        let error = |method| fit(&mr, &method, &Aids::default()).unwrap_err();
+        assert_eq!(error(Method::Histogram { standard: "t1".to_owned() }), NormaliseError::NoStandard);
+        assert_eq!(error(Method::ReferenceTissue { roi: "fat".to_owned() }), NormaliseError::NoTissue);
+        assert_eq!(error(Method::WhiteStripe { contrast: Contrast::T1 }), NormaliseError::NotAHead);
     }
 
     #[test]
     fn missing_voxels_stay_missing() {
         let mr = image(&[1.0, f32::NAN, 2.0, 3.0]);
-        let found = normalise(mr, &Method::ZScore, None).unwrap();
+        let found = normalise(mr, &Method::ZScore, &Aids::default()).unwrap();
         assert!(found.volume.voxels[[0, 0, 1]].is_nan());
         assert!(found.volume.voxels[[0, 0, 0]].is_finite());
     }
@@ -136,15 +159,28 @@ mod tests {
         ) {
             prop_assume!(stored.iter().any(|v| *v != stored[0]));
             let values: Vec<f32> = stored.iter().map(|v| f32::from(*v) * slope + intercept).collect();
+            let grid = image(&values).geometry;
+            let everywhere = Mask::filled(grid, true);
+            let landmarks = PERCENTILES.iter().map(|p| p.sqrt()).collect();
+            let standard = HistogramStandard::new(PERCENTILES.to_vec(), landmarks, 1).unwrap();
+            let aids = Aids {
+                body: Some(&everywhere),
+                tissue: Some(&everywhere),
+                standard: Some(&standard),
+                is_head: true,
+            };
             let methods = [
                 Method::Hounsfield { window: Some((-10.0, 10.0)) },
                 Method::Suv { kind: SuvKind::BodyWeight, log: false },
                 Method::Suv { kind: SuvKind::BodyWeight, log: true },
                 Method::ZScore,
+                Method::ReferenceTissue { roi: String::new() },
+                Method::Histogram { standard: String::new() },
+                Method::WhiteStripe { contrast: Contrast::T1 },
                 Method::None,
             ];
             for method in methods {
-                let Ok(found) = normalise(image(&values), &method, None) else { continue };
+                let Ok(found) = normalise(image(&values), &method, &aids) else { continue };
                 let after: Vec<f32> = found.volume.voxels.iter().copied().collect();
                 for (i, a) in values.iter().enumerate() {
                     for (j, b) in values.iter().enumerate() {

@@ -1,24 +1,14 @@
 //! MR: arbitrary units, made relative to the body that the image shows.
 
-use super::{Fitted, NormaliseError, Scale, body_mask};
+use super::landmarks::body_values;
+use super::{Fitted, NormaliseError, Scale};
 use crate::image::{Mask, Volume};
 
 /// (I - mean) / standard deviation over the body; the standard deviation is that of the voxels themselves (divided by their
 /// number).
 pub(super) fn zscore(image: &Volume<f32>, body: Option<&Mask>) -> Result<Fitted, NormaliseError> {
-    let own;
-    let body = match body {
-        Some(mask) if mask.voxels.dim() != image.voxels.dim() => return Err(NormaliseError::Grid),
-        Some(mask) => mask,
-        None => {
-            own = body_mask(image);
-            &own
-        }
-    };
-    let values = || {
-        let both = image.voxels.iter().zip(&body.voxels);
-        both.filter(|(value, inside)| **inside && value.is_finite()).map(|(value, _)| f64::from(*value))
-    };
+    let found = body_values(image, body)?;
+    let values = || found.iter().map(|value| f64::from(*value));
     let n_voxels = values().count();
     if n_voxels == 0 {
         return Err(NormaliseError::EmptyBody);
@@ -32,6 +22,18 @@ pub(super) fn zscore(image: &Volume<f32>, body: Option<&Mask>) -> Result<Fitted,
     }
     let note = format!("z-score over {n_voxels} body voxels: mean {mean:.6}, standard deviation {deviation:.6}");
     Ok(Fitted { scale: Scale::Linear { offset: mean, divisor: deviation }, resegment: None, note })
+}
+
+/// I / mean over a region of reference tissue: fat, muscle, white matter.
+pub(super) fn reference_tissue(image: &Volume<f32>, tissue: &Mask) -> Result<Fitted, NormaliseError> {
+    let found = body_values(image, Some(tissue))?;
+    #[allow(clippy::cast_precision_loss)] // voxel counts are far below 2^53
+    let mean = found.iter().map(|value| f64::from(*value)).sum::<f64>() / found.len() as f64;
+    if mean.is_nan() || mean <= 0.0 {
+        return Err(NormaliseError::Tissue { n_voxels: found.len(), mean });
+    }
+    let note = format!("relative to reference tissue: mean {mean:.6} over {} voxels", found.len());
+    Ok(Fitted { scale: Scale::Linear { offset: 0.0, divisor: mean }, resegment: None, note })
 }
 
 #[cfg(test)]
@@ -68,5 +70,15 @@ mod tests {
         let all = Mask::filled(image(vec![5.0; 9]).geometry, true);
         assert_eq!(zscore(&image(vec![5.0; 9]), Some(&all)), Err(NormaliseError::Flat { n_voxels: 9 }));
         assert_eq!(zscore(&image(vec![5.0; 8]), Some(&all)), Err(NormaliseError::Grid));
+    }
+
+    #[test]
+    fn an_image_is_relative_to_the_mean_of_its_reference_tissue() {
+        let image = image(vec![10.0, 200.0, 300.0, 500.0]);
+        let mut fat = Mask::filled(image.geometry, false);
+        assert!(matches!(reference_tissue(&image, &fat), Err(NormaliseError::Tissue { n_voxels: 0, .. })));
+        fat.voxels[[0, 0, 1]] = true;
+        fat.voxels[[0, 0, 2]] = true;
+        assert_relative_eq!(reference_tissue(&image, &fat).unwrap().scale.of(500.0), 2.0);
     }
 }

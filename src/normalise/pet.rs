@@ -7,7 +7,9 @@ use super::{Fitted, Scale, SuvKind};
 pub(super) fn fit(kind: SuvKind, log: bool) -> Fitted {
     let name = match kind {
         SuvKind::BodyWeight => "body weight",
-        SuvKind::LeanBodyMass => "lean body mass",
+        SuvKind::LeanBodyMass => "lean body mass (Morgan and Bray)",
+        SuvKind::LeanBodyMassJames128 => "lean body mass (James)",
+        SuvKind::LeanBodyMassJanmahasatian => "lean body mass (Janmahasatian)",
         SuvKind::BodySurfaceArea => "body surface area",
         SuvKind::IdealBodyWeight => "ideal body weight",
     };

@@ -53,7 +53,15 @@ impl Target {
     /// The target of a case; `None`, with a finding, where there can be none.
     pub(super) fn of(scene: &Scene<'_>, scaled: &[Option<Scaled>], remarks: &mut Remarks<'_>) -> Option<Self> {
         let can_be_aligned = |role: &usize| scene.maps[*role].usable && scaled.get(*role).is_some_and(Option::is_some);
-        let roles: Vec<usize> = (0..scene.roles.len()).filter(can_be_aligned).collect();
+        let mut roles: Vec<usize> = (0..scene.roles.len()).filter(can_be_aligned).collect();
+        for role in scene.roles.iter().filter(|role| measure::is_planar(role)) {
+            let detail = "aligned: one or two slices are no volume, they are measured in their own planes only";
+            remarks.find(FindingKind::NotMeasured, role.name(), detail);
+            if role.name() == scene.protocol.reference {
+                return None;
+            }
+        }
+        roles.retain(|role| !measure::is_planar(&scene.roles[*role]));
         match Self::new(scene, roles) {
             Ok(target) => Some(target),
             Err(error) => {

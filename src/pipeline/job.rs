@@ -13,7 +13,7 @@ use super::regions::Region;
 use super::remarks::Remarks;
 use super::roles::Role;
 use super::timing::{Stage, Watch};
-use super::{automatic, harmonise, lesions, maps, measure, native, pass, provenance, regions, roles};
+use super::{automatic, given, harmonise, lesions, maps, measure, native, pass, provenance, regions, roles};
 use crate::case::CaseSpec;
 use crate::clock::Timestamp;
 use crate::config::{Config, Protocol};
@@ -80,14 +80,16 @@ pub fn run(job: &Job<'_>, progress: &(dyn Fn(Stage) + Sync)) -> Result<CaseResul
     let inputs_digest = provenance::inputs_digest(job)?;
     let mut watch = Watch::new(progress);
     let mut remarks = Remarks::new(&job.config.findings, &job.spec.findings);
-    let (roles, mut regions) = watch.time(Stage::Volume, || read(job, protocol, &mut remarks))?;
+    let Came { roles, mut regions, tissues } = watch.time(Stage::Volume, || read(job, protocol, &mut remarks))?;
+    let given = given::read(job, &mut remarks)?;
     let (maps, lesions) = watch.time(Stage::Register, || {
-        let maps = maps::between(&roles, protocol, &mut remarks);
+        let maps = maps::between(&roles, &given, protocol, &mut remarks);
         let lesions = lesions::of_regions(&mut regions, &roles, &maps, protocol, &mut remarks);
         (maps, lesions)
     });
-    note_what_is_not_used(job, protocol, &mut remarks);
-    let scaled = watch.time(Stage::Normalise, || measure::normalise(&roles, &mut remarks))?;
+    note_what_is_not_used(protocol, &mut remarks);
+    let standards = job.config.storage.directory.join("standards");
+    let scaled = watch.time(Stage::Normalise, || measure::normalise(&roles, &tissues, &standards, &mut remarks))?;
     let scene = Scene { protocol, roles: &roles, maps: &maps, regions: &regions };
     let mut groups = measure_all(&scene, &lesions, &scaled, &mut watch, &mut remarks);
     if groups.is_empty() {
@@ -124,18 +126,24 @@ pub fn run(job: &Job<'_>, progress: &(dyn Fn(Stage) + Sync)) -> Result<CaseResul
     })
 }
 
-/// Series to volumes, drawings to regions; where nothing was drawn, the protocol's rule.
-fn read<'a>(
-    job: &Job<'_>,
-    protocol: &'a Protocol,
-    remarks: &mut Remarks<'_>,
-) -> Result<(Vec<Role<'a>>, Vec<Region>), PipelineError> {
+/// What came, as images and regions.
+struct Came<'a> {
+    roles: Vec<Role<'a>>,
+    /// To be measured.
+    regions: Vec<Region>,
+    /// Of reference tissues.
+    tissues: Vec<Region>,
+}
+
+/// Series to volumes, drawings to regions and reference tissues; where no region was drawn, the protocol's rule.
+fn read<'a>(job: &Job<'_>, protocol: &'a Protocol, remarks: &mut Remarks<'_>) -> Result<Came<'a>, PipelineError> {
     let roles = roles::read(job, protocol, remarks)?;
     let mut regions = regions::read(job, protocol, &roles, remarks)?;
+    let tissues = regions::tissues(&mut regions, &roles, protocol);
     if regions.is_empty() {
         regions.extend(automatic::region(protocol, &roles, remarks));
     }
-    Ok((roles, regions))
+    Ok(Came { roles, regions, tissues })
 }
 
 /// Every lesion in every space that the protocol asks for. The common grid of one lesion is gone before that of the next
@@ -165,11 +173,7 @@ fn measure_all(
 }
 
 /// What the case or the protocol holds and no stage looks at.
-fn note_what_is_not_used(job: &Job<'_>, protocol: &Protocol, remarks: &mut Remarks<'_>) {
-    if !job.spec.registrations.is_empty() {
-        let n = job.spec.registrations.len();
-        remarks.note(format!("{n} registration objects of the case were not used: they are not read"));
-    }
+fn note_what_is_not_used(protocol: &Protocol, remarks: &mut Remarks<'_>) {
     let several = protocol.inputs.len() > 1 && protocol.features.families.contains(&Family::Cross);
     if several && !protocol.features.space.contains(&Space::Aligned) {
         remarks.note("no cross-modality features: the protocol measures nothing in aligned space");

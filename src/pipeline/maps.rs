@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::given;
 use super::remarks::Remarks;
 use super::roles::Role;
 use crate::config::{Fwhm, Protocol};
@@ -9,6 +10,7 @@ use crate::finding::{FindingKind, Policy};
 use crate::image::Transform;
 use crate::register::{self, Pair, Registration, RegistrationSource, Settings};
 use crate::report::{RegistrationResult, Space};
+use crate::volume::RegistrationObject;
 
 /// The map from the reference's space to one role's.
 #[derive(Debug)]
@@ -22,7 +24,13 @@ pub(super) struct Map {
 }
 
 /// One map per role, in their order.
-pub(super) fn between(roles: &[Role<'_>], protocol: &Protocol, remarks: &mut Remarks<'_>) -> Vec<Map> {
+/// `given` are the registration objects of the case: where one tells of a role, its map comes before an estimate.
+pub(super) fn between(
+    roles: &[Role<'_>],
+    given: &[RegistrationObject],
+    protocol: &Protocol,
+    remarks: &mut Remarks<'_>,
+) -> Vec<Map> {
     let Some(reference) = roles.iter().find(|role| role.name() == protocol.reference) else { return Vec::new() };
     remark_on_assumed_resolutions(roles, protocol, remarks);
     let settings = Settings {
@@ -30,15 +38,18 @@ pub(super) fn between(roles: &[Role<'_>], protocol: &Protocol, remarks: &mut Rem
         same_frame: protocol.registration.same_frame_of_reference,
         ..Settings::default()
     };
+    let told: Vec<Option<Transform>> = roles.iter().map(|role| given::map(given, reference, role, remarks)).collect();
     let registrations: Vec<(Registration, bool)> = roles
         .par_iter()
-        .map(|role| {
+        .zip(told)
+        .map(|(role, told)| {
             if role.name() == reference.name() {
                 return (Registration::of_reference(), true);
             }
             let frame = &role.series.frame_of_reference;
             let same_frame = frame.is_some() && *frame == reference.series.frame_of_reference;
-            (register::register(&pair(reference, role, same_frame), &settings), same_frame)
+            let pair = Pair { given: told, ..pair(reference, role, same_frame) };
+            (register::register(&pair, &settings), same_frame)
         })
         .collect();
     registrations.into_iter().map(|(registration, same_frame)| map(registration, same_frame, remarks)).collect()

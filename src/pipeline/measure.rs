@@ -1,18 +1,26 @@
 //! From a role's settings to those of the extraction, and from its values to the result's.
 
+use std::path::Path;
 use std::sync::Arc;
+
+use dicom_dictionary_std::tags;
 
 use super::error::PipelineError;
 use super::lesions::Lesion;
+use super::regions::Region;
 use super::remarks::Remarks;
 use super::roles::{self, Role};
 use crate::config::{Input, Protocol};
+use crate::dicom::attributes;
 use crate::features::filters::{Filter, Plain};
-use crate::features::{Discretise, Extraction, Family, FeatureError, Resample, Resegment, Settings};
+use crate::features::{
+    Aggregation, Discretise, Extraction, Family, FeatureError, Resample, Resegment, Settings, Spacing,
+};
 use crate::finding::FindingKind;
 use crate::image::{Modality, Volume};
-use crate::normalise::{self, Fitted, Method, Scale};
+use crate::normalise::{self, Aids, Fitted, Method, Scale};
 use crate::report::{Measured, MeasurementGroup};
+use crate::table::read_standard;
 use crate::volume::Units;
 
 /// A role's image on its modality's scale.
@@ -27,18 +35,50 @@ pub(super) struct Scaled {
 }
 
 /// Fits every role's method on its whole image; `None` for a role that the method does not fit.
-pub(super) fn normalise(roles: &[Role<'_>], remarks: &mut Remarks<'_>) -> Result<Vec<Option<Scaled>>, PipelineError> {
+/// `tissues` are the regions of the reference tissues, `standards` the folder of the histogram standards.
+pub(super) fn normalise(
+    roles: &[Role<'_>],
+    tissues: &[Region],
+    standards: &Path,
+    remarks: &mut Remarks<'_>,
+) -> Result<Vec<Option<Scaled>>, PipelineError> {
     let mut scaled = Vec::with_capacity(roles.len());
-    for role in roles {
-        match normalise::fit(&role.volume, &role.input.normalise, None) {
+    for (index, role) in roles.iter().enumerate() {
+        let own = tissues.iter().filter(|region| region.role == index).collect();
+        match fit(role, own, standards) {
             Ok(fitted) => scaled.push(Some(scale(role, fitted))),
             Err(error) => {
-                roles::refuse(role.input, &error.to_string(), remarks)?;
+                roles::refuse(role.input, &error, remarks)?;
                 scaled.push(None);
             }
         }
     }
     Ok(scaled)
+}
+
+/// Fits the method of one role, with what it needs; a sentence where it cannot be.
+fn fit(role: &Role<'_>, tissues: Vec<&Region>, standards: &Path) -> Result<Fitted, String> {
+    let tissue = match (&role.input.normalise, tissues.as_slice()) {
+        (Method::ReferenceTissue { roi }, [_, _, ..]) => {
+            return Err(format!("{} regions are named {roi:?}, expected one of reference tissue", tissues.len()));
+        }
+        (_, regions) => regions.first().map(|region| region.mask.as_ref()),
+    };
+    let standard = match &role.input.normalise {
+        Method::Histogram { standard } => {
+            let path = standards.join(format!("{standard}.json"));
+            Some(read_standard(&path).map_err(|error| error.to_string())?)
+        }
+        _ => None,
+    };
+    let aids = Aids { body: None, tissue, standard: standard.as_ref(), is_head: is_head(role) };
+    normalise::fit(&role.volume, &role.input.normalise, &aids).map_err(|error| error.to_string())
+}
+
+/// Body Part Examined (0018,0015) names the head or what is in it (PS3.16 annex L).
+fn is_head(role: &Role<'_>) -> bool {
+    let part = attributes::code_string(&role.series.header, tags::BODY_PART_EXAMINED);
+    matches!(part.as_str(), "HEAD" | "BRAIN" | "SKULL" | "HEADNECK")
 }
 
 fn scale(role: &Role<'_>, mut fitted: Fitted) -> Scaled {
@@ -60,7 +100,7 @@ fn scale(role: &Role<'_>, mut fitted: Fitted) -> Scaled {
 /// The unit of the scaled values. The arbitrary unit is that of an MR signal; other numbers without a scale are pure.
 fn unit(units: Units, modality: Modality, scale: Scale) -> &'static str {
     match (units, scale) {
-        (_, Scale::Log | Scale::Linear { .. }) => "1",
+        (_, Scale::Log | Scale::Linear { .. } | Scale::Piecewise(_)) => "1",
         (Units::Arbitrary, Scale::Unchanged) if modality != Modality::Mr => "1",
         (units, Scale::Unchanged) => units.ucum(),
     }
@@ -94,6 +134,27 @@ pub(super) fn settings(input: &Input, protocol: &Protocol, fitted: &Fitted, resa
     }
     let (discretise, response_discretise) = (input.discretise, input.response_discretise);
     Settings { resample, discretise, filter, response_discretise, families, ..settings }
+}
+
+/// Slices below which an image is no volume.
+const VOLUME_SLICES_MIN: usize = 3;
+
+/// Whether an image has too few slices for features of three dimensions.
+pub(super) fn is_planar(role: &Role<'_>) -> bool {
+    role.volume.geometry.size[2] < VOLUME_SLICES_MIN
+}
+
+/// The settings for an image of one or two slices: interpolated and measured slice by slice, without the families that need
+/// three dimensions (shape, and the sphere of the local peak).
+pub(super) fn in_planes(mut settings: Settings) -> Settings {
+    if let Some(resample) = &mut settings.resample
+        && let Spacing::Isotropic(d) = resample.spacing_mm
+    {
+        resample.spacing_mm = Spacing::InPlane([d, d]);
+    }
+    settings.texture.aggregations = vec![Aggregation::SliceMerged2d];
+    settings.families.retain(|family| !matches!(family, Family::Morphology | Family::Local));
+    settings
 }
 
 /// The settings as lines for the documents' algorithm parameters.
@@ -203,5 +264,14 @@ mod tests {
         assert_eq!(unit(Units::Arbitrary, Modality::Mr, Scale::Unchanged), "[arb'U]");
         assert_eq!(unit(Units::Arbitrary, Modality::Mr, linear), "1");
         assert_eq!(unit(Units::Arbitrary, Modality::Ct, Scale::Unchanged), "1");
+    }
+
+    #[test]
+    fn two_slices_are_measured_in_their_planes_without_shape() {
+        let resample = Resample::new(Spacing::Isotropic(2.0), crate::image::Interpolation::Linear);
+        let settings = in_planes(Settings { resample: Some(resample), ..Settings::default() });
+        assert_eq!(settings.resample.unwrap().spacing_mm, Spacing::InPlane([2.0, 2.0]));
+        assert_eq!(settings.texture.aggregations, [Aggregation::SliceMerged2d]);
+        assert!(!settings.families.contains(&Family::Morphology) && settings.families.contains(&Family::Glcm));
     }
 }

@@ -17,6 +17,7 @@ mod automatic;
 mod carry;
 mod crossed;
 mod error;
+mod given;
 mod harmonise;
 mod job;
 mod lesions;

@@ -39,11 +39,15 @@ fn block(
     let role = &scene.roles[role];
     let grid = role.input.grid;
     let resample = Resample::new(Spacing::Isotropic(grid.spacing_mm), grid.interpolation);
-    let settings = measure::settings(role.input, scene.protocol, &scaled.fitted, Some(resample));
+    let mut settings = measure::settings(role.input, scene.protocol, &scaled.fitted, Some(resample));
+    let mut axes = "isotropic";
+    if measure::is_planar(role) {
+        (settings, axes) = (measure::in_planes(settings), "in-plane");
+    }
     let extraction = extract(&scaled.volume, &placed.mask, &settings)?;
     let mut parameters = vec![
         format!("numerics_version={NUMERICS_VERSION}"),
-        format!("grid=isotropic {} mm, {:?} interpolation", grid.spacing_mm, grid.interpolation).to_lowercase(),
+        format!("grid={axes} {} mm, {:?} interpolation", grid.spacing_mm, grid.interpolation).to_lowercase(),
     ];
     parameters.extend(measure::parameters(&settings, &scaled.fitted.note));
     let diagnostics = json!({

@@ -14,11 +14,12 @@ use super::job::Job;
 use super::remarks::Remarks;
 use super::roles::Role;
 use crate::case::{Annotation, AnnotationKind};
-use crate::config::Protocol;
+use crate::config::{Input, Protocol};
 use crate::dicom::uid::Uid;
 use crate::error::{Duty, Retry};
 use crate::finding::{Finding, FindingKind, Policy};
 use crate::image::{Geometry, Mask, Transform, resample_mask};
+use crate::normalise::Method;
 use crate::report::{Code, RoiOrigin};
 use crate::volume::{Roi, RtStructError, SegError, Segment, Segmentation, StructureSet, fits, rasterise};
 
@@ -72,6 +73,24 @@ pub(super) fn read(
         }
     }
     Ok(regions)
+}
+
+/// Whether the protocol measures regions of that name.
+fn is_measured(protocol: &Protocol, name: &str) -> bool {
+    protocol.roi.names.iter().any(|pattern| pattern.is_match(name))
+}
+
+/// Whether the region of that name is what a role's intensities are relative to.
+fn is_tissue(input: &Input, name: &str) -> bool {
+    matches!(&input.normalise, Method::ReferenceTissue { roi } if roi == name)
+}
+
+/// Takes the regions of reference tissues out of those that are measured. A region may be both.
+pub(super) fn tissues(regions: &mut Vec<Region>, roles: &[Role<'_>], protocol: &Protocol) -> Vec<Region> {
+    let of_its_role = |region: &&Region| is_tissue(roles[region.role].input, &region.origin.name);
+    let found = regions.iter().filter(of_its_role).cloned().collect();
+    regions.retain(|region| region.origin.automatic || is_measured(protocol, &region.origin.name));
+    found
 }
 
 /// One object with what its regions are compared with.
@@ -176,9 +195,9 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether the protocol measures regions of that name.
+    /// Whether the protocol measures regions of that name, or measures others by them.
     fn takes(&self, name: &str) -> bool {
-        self.protocol.roi.names.iter().any(|pattern| pattern.is_match(name))
+        is_measured(self.protocol, name) || self.protocol.inputs.iter().any(|input| is_tissue(input, name))
     }
 
     fn refuse(&self, reason: &str, remarks: &mut Remarks<'_>) {

@@ -11,8 +11,9 @@ use super::remarks::Remarks;
 use crate::case::RoleInput;
 use crate::config::{Fwhm, Input, Protocol};
 use crate::error::{Duty, Retry};
-use crate::finding::FindingKind;
+use crate::finding::{FindingKind, Policies, Policy};
 use crate::image::{Psf, Volume};
+use crate::normalise::bias::{self, BiasSettings};
 use crate::normalise::{Method, SuvKind};
 use crate::report::ImageSeries;
 use crate::volume::{SeriesVolume, Units, VolumeError, VolumeOrigin, VolumeSettings, suv};
@@ -60,7 +61,12 @@ pub(super) fn read<'a>(
         .map(|(input, came)| {
             let paths: Vec<PathBuf> =
                 came.instances.iter().map(|uid| job.path(uid, &came.role)).collect::<Result<_, _>>()?;
-            SeriesVolume::read_with(&paths, &came.role, policies, &volume_settings(input)).map_err(Refusal::Volume)
+            let mut image =
+                SeriesVolume::read_with(&paths, &came.role, policies, &settings(input)).map_err(Refusal::Volume)?;
+            if input.mr.is_some_and(|mr| mr.bias_correction) {
+                correct_bias(&mut image, &came.role, policies)?;
+            }
+            Ok(image)
         })
         .collect();
     let mut roles = Vec::with_capacity(wanted.len());
@@ -78,6 +84,7 @@ pub(super) fn read<'a>(
                 remarks.extend(error.finding().cloned());
                 refuse(input, &error.to_string(), remarks)?;
             }
+            Err(Refusal::Reason(reason)) => refuse(input, &reason, remarks)?,
         }
     }
     if !roles.iter().any(|role| role.name() == protocol.reference) {
@@ -93,6 +100,7 @@ pub(super) fn read<'a>(
 enum Refusal {
     Missing(PipelineError),
     Volume(VolumeError),
+    Reason(String),
 }
 
 impl From<PipelineError> for Refusal {
@@ -111,15 +119,33 @@ pub(super) fn refuse(input: &Input, reason: &str, remarks: &mut Remarks<'_>) -> 
     Err(PipelineError::RoleRefused { role, reason, findings })
 }
 
-/// What the protocol decides of how a series becomes a volume: the kind of SUV.
-fn volume_settings(input: &Input) -> VolumeSettings {
+/// How a role's series is read.
+fn settings(input: &Input) -> VolumeSettings {
     let suv_kind = match &input.normalise {
-        Method::Suv { kind: SuvKind::LeanBodyMass, .. } => suv::SuvKind::Lbm,
-        Method::Suv { kind: SuvKind::BodySurfaceArea, .. } => suv::SuvKind::Bsa,
-        Method::Suv { kind: SuvKind::IdealBodyWeight, .. } => suv::SuvKind::Ibw,
+        Method::Suv { kind, .. } => match kind {
+            SuvKind::BodyWeight => suv::SuvKind::Bw,
+            SuvKind::LeanBodyMass => suv::SuvKind::Lbm,
+            SuvKind::LeanBodyMassJames128 => suv::SuvKind::LbmJames128,
+            SuvKind::LeanBodyMassJanmahasatian => suv::SuvKind::LbmJanma,
+            SuvKind::BodySurfaceArea => suv::SuvKind::Bsa,
+            SuvKind::IdealBodyWeight => suv::SuvKind::Ibw,
+        },
         _ => suv::SuvKind::Bw,
     };
-    VolumeSettings { suv_kind, ..VolumeSettings::default() }
+    VolumeSettings { suv_kind, mr_scaling: input.mr.unwrap_or_default().scaling, ..VolumeSettings::default() }
+}
+
+/// Takes the bias field out of an image, and says so.
+fn correct_bias(image: &mut SeriesVolume, role: &str, policies: &Policies) -> Result<(), Refusal> {
+    let corrected = bias::correct(&image.volume, None, &BiasSettings::default());
+    let corrected = corrected.map_err(|error| Refusal::Reason(error.to_string()))?;
+    let finding = policies.finding(FindingKind::BiasFieldCorrected, role, corrected.note);
+    if finding.policy == Policy::Reject {
+        return Err(Refusal::Reason(finding.to_string()));
+    }
+    image.volume = corrected.volume;
+    image.findings.push(finding);
+    Ok(())
 }
 
 fn role(input: &Input, image: SeriesVolume) -> Role<'_> {

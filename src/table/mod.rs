@@ -12,6 +12,7 @@ mod json;
 mod parquet;
 mod scanner;
 mod site;
+mod standard;
 #[cfg(test)]
 mod testing;
 mod wide;
@@ -24,4 +25,5 @@ pub use error::TableError;
 pub use export::{ExportCells, ExportColumn, ExportValues, export_columns, write_block, write_columns};
 pub use scanner::{header_covariates, scanner_facts};
 pub use site::{batch_rules, clinical_covariates};
+pub use standard::{read_standard, write_standard};
 pub use wide::{CovariateKind, WideTable, features_text, number_text};

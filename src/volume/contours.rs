@@ -3,11 +3,16 @@
 //! A voxel belongs to a region when its centre lies inside the contours of its slice by the even-odd rule, over all
 //! contours of that slice together: a contour inside another is a hole. Each contour lies on the slice that is nearest by
 //! position; where contours of several planes lie around one slice, those of the nearest plane alone are the slice's. A
-//! contour that is drawn twice counts once. A centre exactly on an outline counts by the half-open rule: edges own their end of smaller y, and a centre on
-//! a left edge is inside, on a right edge outside. Two regions that share an outline never share a voxel.
+//! contour that is drawn twice counts once. A centre exactly on an outline counts by the half-open rule: edges own their end
+//! of smaller y, and a centre on a left edge is inside, on a right edge outside. Two regions that share an outline never
+//! share a voxel.
+//!
+//! A region may be drawn on planes of its own, oblique to the slices (on a reformatted image). Its contours then are the
+//! slices of a stack of their own, and each voxel centre is tested on the nearest of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::oblique;
 use super::rtstruct::{Contour, GeometricType, Roi};
 use crate::finding::{Finding, FindingKind, Policies};
 use crate::image::{Geometry, Mask, Transform};
@@ -58,8 +63,7 @@ impl Outlines {
         let mut unusable = Unusable::default();
         let mut drawn: BTreeMap<usize, Vec<Drawn<'_>>> = BTreeMap::new();
         for contour in &roi.contours {
-            let closed = matches!(contour.geometric_type, GeometricType::ClosedPlanar | GeometricType::ClosedPlanarXor);
-            if !closed || contour.points_mm.len() < 3 {
+            if !contour.has_inside() {
                 unusable.not_closed += 1;
                 continue;
             }
@@ -144,9 +148,17 @@ fn slice_of(points: &[[f64; 3]], n_slices: usize, unusable: &mut Unusable) -> Op
 /// The voxels of the images that a region was drawn on.
 ///
 /// A contour that lies more than half a slice from every slice is the finding `contour_off_slice`, one without an inside
-/// (a point, an open line) `contour_not_closed`; neither adds voxels.
+/// (a point, an open line) `contour_not_closed`; neither adds voxels. A region on planes of its own is `contour_oblique`.
 #[must_use]
 pub fn rasterise(roi: &Roi, geometry: &Geometry, policies: &Policies) -> (Mask, Vec<Finding>) {
+    if let Some(planes) = oblique::planes(roi, geometry) {
+        let mask = onto(roi, &planes, geometry, &Transform::Identity);
+        let (_, unusable) = Outlines::of(roi, &planes);
+        let mut findings = findings(roi, &unusable, policies);
+        let detail = format!("drawn on {} planes of its own, oblique to the slices", planes.size[2]);
+        findings.push(policies.finding(FindingKind::ContourOblique, roi.name.clone(), detail));
+        return (mask, findings);
+    }
     let (outlines, unusable) = Outlines::of(roi, geometry);
     let mut mask = Mask::filled(*geometry, false);
     for (slice, edges) in &outlines.0 {
@@ -212,8 +224,15 @@ fn fill(edges: &[Edge], size: [usize; 3], mut run: impl FnMut(usize, usize, usiz
 /// The voxels of other images that a region covers: each voxel centre is taken through `to_drawn` into the space that the
 /// region was drawn in, to the slice it is nearest to (within half a slice), and tested there as in [`rasterise`].
 #[must_use]
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // clamped to the grid
 pub fn rasterise_onto(roi: &Roi, drawn_on: &Geometry, target: &Geometry, to_drawn: &Transform) -> Mask {
+    match oblique::planes(roi, drawn_on) {
+        Some(planes) => onto(roi, &planes, target, to_drawn),
+        None => onto(roi, drawn_on, target, to_drawn),
+    }
+}
+
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // clamped to the grid
+fn onto(roi: &Roi, drawn_on: &Geometry, target: &Geometry, to_drawn: &Transform) -> Mask {
     let (outlines, _) = Outlines::of(roi, drawn_on);
     let mut mask = Mask::filled(*target, false);
     let rows: BTreeMap<usize, Rows> = outlines.0.into_iter().map(|(slice, edges)| (slice, Rows::of(edges))).collect();
@@ -322,7 +341,7 @@ const SLICE_MARGIN_MM: f64 = 25.0;
 #[must_use]
 #[allow(clippy::cast_precision_loss)] // matrix sizes
 pub fn fits(roi: &Roi, geometry: &Geometry) -> bool {
-    let usable: Vec<&Contour> = roi.contours.iter().filter(|contour| contour.points_mm.len() >= 3).collect();
+    let usable: Vec<&Contour> = roi.contours.iter().filter(|contour| contour.has_inside()).collect();
     let on_image = usable.iter().filter(|contour| {
         contour.points_mm.iter().all(|point| {
             let [x, y, z] = geometry.world_to_voxel(*point);
@@ -440,5 +459,38 @@ mod tests {
         // x + 1 in [2.5, 6.5) is x in [1.5, 5.5): indices 3 to 10; z in [1.5, 7.5): indices 2 to 7.
         assert_eq!(voxels.first(), Some(&(2, 5, 3)));
         assert_eq!(voxels.last(), Some(&(7, 12, 10)));
+    }
+
+    #[test]
+    fn contours_on_coronal_planes_of_an_axial_image_make_the_same_box() {
+        let image = Geometry::new([30, 30, 20], [1.0, 1.0, 1.5], [0.0; 3], IDENTITY).unwrap();
+        let plane = |y: f64| {
+            let corners = [[5.3, 4.2], [15.3, 4.2], [15.3, 19.2], [5.3, 19.2]];
+            let points_mm = corners.iter().map(|[x, z]| [*x, y, *z]).collect();
+            Contour { points_mm, geometric_type: GeometricType::ClosedPlanar }
+        };
+        let roi = roi((0..4u8).map(|k| plane(10.0 + 2.0 * f64::from(k))).collect());
+        let (mask, findings) = rasterise(&roi, &image, &Policies::default());
+        assert_eq!(findings.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [FindingKind::ContourOblique]);
+        // Four planes, 2 mm apart, reach from y = 9 to y = 17.
+        assert_eq!(mask.count(), 10 * 8 * 10);
+        assert_eq!(rasterise_onto(&roi, &image, &image, &Transform::Identity), mask);
+    }
+
+    #[test]
+    fn one_oblique_contour_has_no_thickness_and_is_off_the_slices() {
+        let contour = Contour {
+            points_mm: vec![[2.0, 5.0, 0.0], [9.0, 5.0, 0.0], [9.0, 5.0, 12.0], [2.0, 5.0, 12.0]],
+            geometric_type: GeometricType::ClosedPlanar,
+        };
+        let (mask, findings) = rasterise(&roi(vec![contour]), &grid(), &Policies::default());
+        assert_eq!((mask.count(), findings[0].kind), (0, FindingKind::ContourOffSlice));
+    }
+
+    #[test]
+    fn xor_contours_that_overlap_leave_what_only_one_of_them_covers() {
+        let xor = |from, to| Contour { geometric_type: GeometricType::ClosedPlanarXor, ..square(from, to, 0.0) };
+        let (mask, _) = rasterise(&roi(vec![xor(1.5, 6.5), xor(4.5, 9.5)]), &grid(), &Policies::default());
+        assert_eq!(mask.count(), 25 + 25 - 2 * 4);
     }
 }

@@ -9,8 +9,10 @@ mod error;
 mod fill;
 mod frame;
 pub mod nifti;
+mod oblique;
 mod pixels;
 mod quality;
+mod reg;
 mod regular;
 mod rtstruct;
 mod samples;
@@ -24,6 +26,7 @@ mod units;
 
 pub use contours::{fits, rasterise, rasterise_onto};
 pub use error::VolumeError;
+pub use reg::{RegError, RegisteredImages, RegistrationItem, RegistrationObject};
 pub use rtstruct::{Contour, GeometricType, Roi, RtStructError, StructureSet};
 pub use scaling::MrScaling;
 pub use seg::{SegError, Segment, Segmentation};

@@ -90,6 +90,15 @@ pub enum GeometricType {
     Other,
 }
 
+impl Contour {
+    /// Whether it is closed and has a plane: only then something lies inside of it.
+    #[must_use]
+    pub fn has_inside(&self) -> bool {
+        matches!(self.geometric_type, GeometricType::ClosedPlanar | GeometricType::ClosedPlanarXor)
+            && self.points_mm.len() >= 3
+    }
+}
+
 impl GeometricType {
     fn parse(text: &str) -> Self {
         match text {

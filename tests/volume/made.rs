@@ -87,3 +87,38 @@ pub fn file(object: &InMemDicomObject) -> Vec<u8> {
 pub fn files(objects: &[InMemDicomObject]) -> Vec<Vec<u8>> {
     objects.iter().map(file).collect()
 }
+
+/// A segmentation object on the grid of the made images, its frames with functional groups of their own.
+pub fn segmentation(kind: &str, frames: &[(u16, f64)], segments: &[u16]) -> InMemDicomObject {
+    let mut object = common("1.2.840.10008.5.1.4.1.1.66.4", "2.25.8", "SEG");
+    object.put_str(tags::SEGMENTATION_TYPE, VR::CS, kind);
+    object.put_str(tags::NUMBER_OF_FRAMES, VR::IS, frames.len().to_string());
+    let segment = |number: &u16| {
+        let mut item = InMemDicomObject::new_empty();
+        item.put(DataElement::new(tags::SEGMENT_NUMBER, VR::US, PrimitiveValue::from(*number)));
+        item.put_str(tags::SEGMENT_LABEL, VR::LO, format!("S{number}"));
+        item
+    };
+    put_sequence(&mut object, tags::SEGMENT_SEQUENCE, segments.iter().map(segment).collect());
+    let frame = |(number, height): &(u16, f64)| {
+        let mut position = InMemDicomObject::new_empty();
+        put_numbers(&mut position, tags::IMAGE_POSITION_PATIENT, &[1.0, 2.0, *height]);
+        let mut turned = InMemDicomObject::new_empty();
+        put_numbers(&mut turned, tags::IMAGE_ORIENTATION_PATIENT, &[1.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
+        let mut measures = InMemDicomObject::new_empty();
+        put_numbers(&mut measures, tags::PIXEL_SPACING, &[SPACING_MM[1], SPACING_MM[0]]);
+        put_numbers(&mut measures, tags::SPACING_BETWEEN_SLICES, &[2.0]);
+        let mut identity = InMemDicomObject::new_empty();
+        identity.put(DataElement::new(tags::REFERENCED_SEGMENT_NUMBER, VR::US, PrimitiveValue::from(*number)));
+        let mut item = InMemDicomObject::new_empty();
+        put_sequence(&mut item, tags::PLANE_POSITION_SEQUENCE, vec![position]);
+        put_sequence(&mut item, tags::PLANE_ORIENTATION_SEQUENCE, vec![turned]);
+        put_sequence(&mut item, tags::PIXEL_MEASURES_SEQUENCE, vec![measures]);
+        if kind != "LABELMAP" {
+            put_sequence(&mut item, tags::SEGMENT_IDENTIFICATION_SEQUENCE, vec![identity]);
+        }
+        item
+    };
+    put_sequence(&mut object, tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE, frames.iter().map(frame).collect());
+    object
+}

@@ -8,9 +8,13 @@
 #[path = "../shared/mod.rs"]
 mod shared;
 
+mod defects;
+mod document;
 mod encodings;
 mod enhanced;
 mod made;
+mod orientation;
+mod seg;
 mod series;
 mod split;
 mod support;
