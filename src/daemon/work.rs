@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, info, info_span, warn};
+use tracing::{Instrument, Span, info, info_span, warn};
 
 use super::budget::Budget;
 use super::settings::Live;
@@ -207,7 +207,9 @@ impl Worker {
 async fn blocking<T: Send + 'static>(
     run: impl FnOnce() -> Result<T, WorkError> + Send + 'static,
 ) -> Result<T, WorkError> {
-    tokio::task::spawn_blocking(run).await.unwrap_or(Err(WorkError::Panic))
+    // What it logs is about the case that it is run for.
+    let span = Span::current();
+    tokio::task::spawn_blocking(move || span.in_scope(run)).await.unwrap_or(Err(WorkError::Panic))
 }
 
 fn outcome_of(error: &WorkError, attempts: u32) -> Outcome {

@@ -1,6 +1,8 @@
 //! Commands, exit codes, HTTP, signals.
 
+use std::os::unix::net::UnixDatagram;
 use std::process::Command;
+use std::time::Duration;
 
 use super::node::{Daemon, PROGRAM, PROTOCOL, wait_for};
 use super::patient::{Patient, dcmsend};
@@ -142,4 +144,32 @@ fn features_of_one_image_and_one_region_are_a_table_by_the_settings_of_a_file() 
     let output = wrong.arg("--settings").arg(&settings).output().unwrap();
     assert_eq!(output.status.code(), Some(64));
     assert!(said(&output).contains("ibsi-z"));
+}
+
+#[test]
+fn systemd_hears_that_it_is_ready_alive_and_stopping() {
+    let mut daemon = Daemon::start("");
+    daemon.kill();
+    let socket = UnixDatagram::bind(daemon.path("notify")).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    daemon.environment =
+        vec![("NOTIFY_SOCKET", daemon.path("notify").display().to_string()), ("WATCHDOG_USEC", "4000000".to_owned())];
+    daemon.run();
+    let mut heard = String::new();
+    let mut hear_until = |word: &str| {
+        let mut message = [0; 4096];
+        while !heard.contains(word) {
+            let length = socket.recv(&mut message).unwrap_or_else(|error| panic!("{word}: {error} after {heard}"));
+            heard.push_str(&String::from_utf8_lossy(&message[..length]));
+            heard.push('\n');
+        }
+    };
+    hear_until("READY=1");
+    hear_until("WATCHDOG=1");
+    let stopping = std::thread::scope(|scope| {
+        let ended = scope.spawn(|| daemon.terminate());
+        hear_until("STOPPING=1");
+        ended.join().unwrap()
+    });
+    assert!(stopping.success());
 }

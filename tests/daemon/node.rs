@@ -44,6 +44,8 @@ pub struct Daemon {
     process: Option<Child>,
     /// How long its files may grow, in blocks of the shell's `ulimit -f`.
     pub file_blocks_max: Option<u64>,
+    /// More of its environment.
+    pub environment: Vec<(&'static str, String)>,
     pub dicom: u16,
     pub http: u16,
 }
@@ -77,6 +79,7 @@ impl Daemon {
             configuration,
             process: None,
             file_blocks_max: None,
+            environment: Vec::new(),
             dicom: 0,
             http: 0,
         };
@@ -128,6 +131,7 @@ impl Daemon {
             .arg(&addresses)
             .args(["--log", "json"])
             .env("RADIOMICSD_LOG", "info")
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

@@ -122,6 +122,7 @@ fn proposed() -> String {
     let reports = SrClass::ALL.iter().map(|class| (class.sop_class(), explicit, "measurements, predictions"));
     let others = [
         (uids::SEGMENTATION_STORAGE, explicit, "the regions that were measured"),
+        (uids::SPATIAL_REGISTRATION_STORAGE, explicit, "the transforms, where a destination lists them"),
         (uids::KEY_OBJECT_SELECTION_DOCUMENT_STORAGE, explicit, "rejection notes about results that were withdrawn"),
         (VERIFICATION, both, "is a destination there"),
         (STORAGE_COMMITMENT, both, "commitment to what was delivered"),
