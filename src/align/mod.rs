@@ -4,12 +4,14 @@
 //! one interpolation through the whole transform chain. The blur comes first because it is then done where the image's own
 //! resolution is known, on samples nobody has interpolated.
 
+mod edge;
 mod error;
 mod grid;
 mod resolution;
 mod stage;
 
 pub use crate::image::Psf;
+pub use edge::edge_fwhm_mm;
 pub use error::AlignError;
 pub use grid::{crop_grid, isotropic_grid};
 pub use resolution::{Matched, Resolution, match_resolution, target_resolution};

@@ -13,6 +13,7 @@ mod files;
 mod logging;
 mod process;
 mod progress;
+mod register;
 mod serve;
 mod standard;
 mod storage;
@@ -49,6 +50,8 @@ enum Command {
     Suv(suv::Arguments),
     /// Train the histogram standard of one class of MR sequences, to which their intensities are brought
     Standard(standard::Arguments),
+    /// Find the map between two images of one patient, and say how far it can be trusted
+    Register(register::Arguments),
     /// Read and check a configuration, print what is in force
     CheckConfig(check_config::Arguments),
     /// Print the DICOM conformance statement
@@ -97,6 +100,7 @@ pub fn run(cli: Cli) -> Result<(), CliError> {
         Command::Features(arguments) => features::run(&arguments),
         Command::Suv(arguments) => suv::run(&arguments),
         Command::Standard(arguments) => standard::run(&arguments),
+        Command::Register(arguments) => register::run(&arguments),
         Command::CheckConfig(arguments) => check_config::run(&arguments),
         Command::Conformance => say(&crate::net::conformance::statement()),
         Command::Cases(arguments) => cases::list(&arguments),

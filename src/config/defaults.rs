@@ -61,6 +61,9 @@ pub(super) const INPUT_REQUIRED: bool = false;
 pub(super) const PREFER: &[Prefer] = &[];
 pub(super) const TRANSFORM: TransformKind = TransformKind::Rigid;
 pub(super) const SAME_FRAME: SameFrame = SameFrame::Verify;
+/// A root mean square of 30 draws is good to an eighth of itself.
+pub(super) const ERROR_DRAWS: u64 = 30;
+pub(super) const ERROR_DRAWS_RANGE: RangeInclusive<u64> = 0..=1000;
 /// As IBSI configurations C and D; it never overshoots, so no uptake becomes negative.
 pub(super) const INTERPOLATION: Interpolation = Interpolation::Linear;
 /// What an absent `roi.names` means where no automatic region is asked for: every region that was drawn.

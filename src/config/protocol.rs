@@ -163,6 +163,8 @@ pub struct Registration {
     pub transform: TransformKind,
     /// What a shared Frame of Reference is worth.
     pub same_frame_of_reference: SameFrame,
+    /// Motions that are drawn for the misregistration error of features; 0 leaves it to the mean alone.
+    pub error_draws: usize,
 }
 
 /// Whether images are brought to one resolution before they are compared.
@@ -371,9 +373,12 @@ fn check_registration(raw: &RawRegistration, key: &KeyPath, c: &mut Checker<'_>)
     let transform = c.choice(&key.key("transform"), raw.transform.as_deref(), TRANSFORMS);
     let same_key = key.key("same_frame_of_reference");
     let same = c.choice(&same_key, raw.same_frame_of_reference.as_deref(), SAME_FRAMES);
+    let (default, range) = (defaults::ERROR_DRAWS, &defaults::ERROR_DRAWS_RANGE);
+    let draws = c.whole(&key.key("error_draws"), raw.error_draws, default, range);
     Registration {
         transform: transform.unwrap_or(defaults::TRANSFORM),
         same_frame_of_reference: same.unwrap_or(defaults::SAME_FRAME),
+        error_draws: usize::try_from(draws).unwrap_or(usize::MAX),
     }
 }
 

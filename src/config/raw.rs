@@ -136,6 +136,7 @@ pub(super) struct RawRegionCodes {
 pub(super) struct RawRegistration {
     pub transform: Option<String>,
     pub same_frame_of_reference: Option<String>,
+    pub error_draws: Option<i64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -3,9 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Config, Fwhm, Protocol};
-use crate::register::TransformKind;
-use crate::report::{DocumentKind, Space};
+use super::{Config, Protocol};
+use crate::report::DocumentKind;
 
 impl Config {
     /// One sentence for each setting that this version reads but cannot follow, with what happens instead.
@@ -75,21 +74,8 @@ impl Config {
 
 fn of_protocol(protocol: &Protocol) -> Vec<String> {
     let mut sentences = Vec::new();
-    let aligned = protocol.features.space.contains(&Space::Aligned) && protocol.inputs.len() > 1;
-    if aligned && matches!(protocol.registration.transform, TransformKind::Affine | TransformKind::Bspline) {
-        sentences.push("registration.transform: a rigid transform is estimated, no other is built yet".to_owned());
-    }
     if let Some(bundle) = &protocol.fusion.bundle {
         sentences.push(format!("fusion.bundle: fusion is not built yet: nothing is predicted by \"{bundle}\""));
-    }
-    for input in &protocol.inputs {
-        let role = &input.role;
-        if aligned && protocol.resolution.matched && input.fwhm_mm == Fwhm::Auto {
-            sentences.push(format!(
-                "input {role}: fwhm_mm \"auto\" takes the voxel size until tables and estimates are built \
-                 (finding resolution_assumed)"
-            ));
-        }
     }
     sentences
 }

@@ -62,6 +62,12 @@ impl Displacement {
         &self.grid
     }
 
+    /// The vectors of its nodes, x fastest; NaN where none is known.
+    #[must_use]
+    pub fn vectors(&self) -> &[[f32; 3]] {
+        &self.vectors
+    }
+
     /// The vector at a point; NaN where none is known.
     #[must_use]
     pub fn at(&self, point: Vec3) -> Vec3 {

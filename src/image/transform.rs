@@ -214,6 +214,15 @@ impl Transform {
         }
     }
 
+    /// The map without what bends in it: its linear steps one after the other.
+    #[must_use]
+    pub fn linear_part(&self) -> Affine {
+        match self {
+            Self::Chain(steps) => steps.iter().fold(Affine::IDENTITY, |map, step| map.then(&step.linear_part())),
+            other => other.as_affine().unwrap_or(Affine::IDENTITY),
+        }
+    }
+
     /// The derivative of the map at a point: how a small step in the fixed space is turned and stretched.
     #[must_use]
     pub fn linear_at(&self, point: Vec3) -> Mat3 {

@@ -53,6 +53,12 @@ impl Cholesky {
         y
     }
 
+    /// L b: turns independent normal numbers into ones with the covariance A.
+    #[must_use]
+    pub fn times(&self, b: &[f64]) -> Vec<f64> {
+        self.lower.iter().map(|row| row.iter().zip(b).map(|(l, b)| l * b).sum()).collect()
+    }
+
     /// The inverse of A.
     #[must_use]
     pub fn inverse(&self) -> Vec<Vec<f64>> {

@@ -12,8 +12,10 @@ use super::carry::{Placed, Scene, onto, reaches_beyond};
 use super::crossed;
 use super::lesions::Lesion;
 use super::measure::{self, Block, Scaled};
+use super::misregistration::{self, AlignedBlocks};
 use super::provenance::NUMERICS_VERSION;
 use super::remarks::Remarks;
+use super::resolution::KnownPsf;
 use super::timing::{Stage, Watch};
 use crate::align::{self, AlignError, Resolution, align, crop_grid, isotropic_grid, target_resolution};
 use crate::config::Protocol;
@@ -154,6 +156,10 @@ pub(super) fn measure(
     if scene.protocol.features.families.contains(&Family::Cross) {
         watch.time(Stage::Extract, || crossed::add(&mut groups, scene, lesion, &mask, &aligned, remarks));
     }
+    watch.time(Stage::Extract, || {
+        let blocks = AlignedBlocks { scene, goal, lesion, mask: &mask, images: &aligned, scaled };
+        misregistration::add_aligned(&mut groups, &blocks);
+    });
     groups
 }
 
@@ -203,13 +209,16 @@ impl Aligned<'_> {
             format!("numerics_version={NUMERICS_VERSION}"),
             format!("grid=isotropic {} mm, {:?} interpolation", grid.spacing_mm, grid.interpolation).to_lowercase(),
             format!("registration={}", registration.note),
-            format!("resolution={}", resolution_words(role.psf.fwhm_mm, target)),
+            format!("registration_quality={}", registration.quality.words()),
+            format!("resolution={}", resolution_words(&role.known_psf, target)),
         ];
         parameters.extend(measure::parameters(&settings, &scaled.fitted.note));
         let diagnostics = json!({
             "alignment": {
+                "quality": registration.quality,
                 "fixed_to_moving": registration.fixed_to_moving,
                 "fwhm_mm": role.psf.fwhm_mm,
+                "fwhm": role.known_psf,
                 "target_fwhm_mm": target,
                 "kernel_covariance_mm2": image.kernel_covariance_mm2,
             },
@@ -230,8 +239,8 @@ impl Aligned<'_> {
     }
 }
 
-fn resolution_words([x, y, z]: [f64; 3], target: Option<[f64; 3]>) -> String {
-    let own = format!("{x:.2} x {y:.2} x {z:.2} mm FWHM");
+fn resolution_words(known: &KnownPsf, target: Option<[f64; 3]>) -> String {
+    let own = known.words();
     match target {
         Some([x, y, z]) => format!("{own} blurred to {x:.2} x {y:.2} x {z:.2} mm"),
         None => format!("{own}, not matched"),

@@ -25,35 +25,59 @@ pub(super) fn add(
     remarks: &mut Remarks<'_>,
 ) {
     let name = |role: usize| scene.roles[role].name();
-    let mut images: Vec<(&str, &Volume<f32>)> =
-        aligned.iter().map(|(role, image)| (name(*role), &image.volume)).collect();
-    // Stable: after the reference the protocol's order stays.
-    images.sort_by_key(|(role, _)| *role != scene.protocol.reference);
-    let settings = CrossSettings::default();
-    for (at, (first, image)) in images.iter().enumerate() {
-        for (second, other) in &images[at + 1..] {
-            let both = format!("{first} and {second}");
-            match cross(image, other, mask, settings) {
-                Ok(found) => extend(groups, first, &found, &format!("_{second}"), &both),
-                Err(error) => refuse(&error, lesion, &both, remarks),
-            }
-        }
-    }
+    let images = aligned.iter().map(|(role, image)| (name(*role), &image.volume)).collect();
+    let images = in_order(images, &scene.protocol.reference);
+    each(&images, mask, |role, suffix, roles, found| match found {
+        Ok(found) => extend(groups, role, &found, suffix, roles),
+        Err(error) => refuse(&error, lesion, roles, remarks),
+    });
     if let [(first, _), _, ..] = images.as_slice() {
-        let volumes: Vec<&Volume<f32>> = images.iter().map(|(_, volume)| *volume).collect();
         let all = images.iter().map(|(role, _)| *role).collect::<Vec<_>>().join(" and ");
-        match habitats(&volumes, mask, HabitatSettings::default()) {
-            Ok(found) => extend(groups, first, &found.features, "", &all),
-            Err(error) => refuse(&error, lesion, &all, remarks),
-        }
         let HabitatSettings { count, seed, .. } = HabitatSettings::default();
         let parameters = [
-            format!("cross_levels={}", Discretise::Bins(settings.bins).label()),
+            format!("cross_levels={}", Discretise::Bins(CrossSettings::default().bins).label()),
             format!("habitats={count} by k-means of the standardised intensities of {all}, seed {seed}"),
         ];
         if let Some(group) = groups.iter_mut().find(|group| group.role == *first) {
             group.parameters.extend(parameters);
         }
+    }
+}
+
+/// The values alone, of images that may lie elsewhere: role, tag, value.
+pub(super) fn values(images: Vec<(&str, &Volume<f32>)>, reference: &str, mask: &Mask) -> Vec<(String, String, f64)> {
+    let mut values = Vec::new();
+    each(&in_order(images, reference), mask, |role, suffix, _, found| {
+        let found = found.map(|found| found.values).unwrap_or_default();
+        values.extend(found.iter().map(|value| (role.to_owned(), format!("{}{suffix}", value.tag), value.value)));
+    });
+    values
+}
+
+/// The reference first, then the protocol's order.
+fn in_order<'a>(mut images: Vec<(&'a str, &'a Volume<f32>)>, reference: &str) -> Vec<(&'a str, &'a Volume<f32>)> {
+    images.sort_by_key(|(role, _)| *role != reference);
+    images
+}
+
+/// Every pair, then all together: whose block it stands in, the suffix of the tags, the roles' names, what was found.
+fn each(
+    images: &[(&str, &Volume<f32>)],
+    mask: &Mask,
+    mut take: impl FnMut(&str, &str, &str, Result<Crossed, FeatureError>),
+) {
+    let settings = CrossSettings::default();
+    for (at, (first, image)) in images.iter().enumerate() {
+        for (second, other) in &images[at + 1..] {
+            let found = cross(image, other, mask, settings);
+            take(first, &format!("_{second}"), &format!("{first} and {second}"), found);
+        }
+    }
+    if let [(first, _), _, ..] = images {
+        let volumes: Vec<&Volume<f32>> = images.iter().map(|(_, volume)| *volume).collect();
+        let all = images.iter().map(|(role, _)| *role).collect::<Vec<_>>().join(" and ");
+        let found = habitats(&volumes, mask, HabitatSettings::default());
+        take(first, "", &all, found.map(|found| found.features));
     }
 }
 

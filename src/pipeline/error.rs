@@ -3,6 +3,7 @@
 use crate::dicom::part10::FormatError;
 use crate::error::{Duty, Fault, Retry};
 use crate::finding::Finding;
+use crate::table::TableError;
 use crate::volume::VolumeError;
 
 /// Why a case has no result. What was found out until then goes with it.
@@ -48,6 +49,9 @@ pub enum PipelineError {
     /// A structure set or segmentation could not be read this time.
     #[error("a structure set or segmentation could not be read: {0}")]
     Annotation(FormatError),
+    /// The site's table of resolutions.
+    #[error("psf.table: {0}")]
+    ResolutionTable(#[from] TableError),
     /// Nothing at all.
     #[error("nothing could be measured{}", names(findings))]
     NothingMeasured {
@@ -72,7 +76,11 @@ impl PipelineError {
             Self::NoReference { findings, .. }
             | Self::RoleRefused { findings, .. }
             | Self::NothingMeasured { findings } => findings,
-            Self::Protocol(_) | Self::FileMissing { .. } | Self::Series { .. } | Self::Annotation(_) => &[],
+            Self::Protocol(_)
+            | Self::FileMissing { .. }
+            | Self::Series { .. }
+            | Self::Annotation(_)
+            | Self::ResolutionTable(_) => &[],
         }
     }
 }
@@ -80,7 +88,7 @@ impl PipelineError {
 impl Duty for PipelineError {
     fn fault(&self) -> Fault {
         match self {
-            Self::Protocol(_) => Fault::Config,
+            Self::Protocol(_) | Self::ResolutionTable(_) => Fault::Config,
             Self::FileMissing { .. } => Fault::Internal,
             Self::NoReference { .. } | Self::RoleRefused { .. } | Self::NothingMeasured { .. } => Fault::Data,
             Self::Series { error, .. } => error.fault(),
@@ -92,6 +100,7 @@ impl Duty for PipelineError {
         match self {
             Self::Series { error, .. } => error.retry(),
             Self::Annotation(error) => error.retry(),
+            Self::ResolutionTable(error) => error.retry(),
             _ => Retry::Never,
         }
     }

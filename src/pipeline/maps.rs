@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::given;
 use super::remarks::Remarks;
 use super::roles::Role;
-use crate::config::{Fwhm, Protocol};
+use crate::config::Protocol;
 use crate::finding::{FindingKind, Policy};
 use crate::image::Transform;
 use crate::register::{self, Pair, Registration, RegistrationSource, Settings};
@@ -52,6 +52,12 @@ pub(super) fn between(
             (register::register(&pair, &settings), same_frame)
         })
         .collect();
+    for (role, (registration, _)) in roles.iter().zip(&registrations) {
+        let quality = registration.quality.words();
+        if role.name() != reference.name() && !quality.is_empty() {
+            remarks.note(format!("{} to {}: {quality}", role.name(), reference.name()));
+        }
+    }
     registrations.into_iter().map(|(registration, same_frame)| map(registration, same_frame, remarks)).collect()
 }
 
@@ -85,9 +91,8 @@ fn map(registration: Registration, same_frame: bool, remarks: &mut Remarks<'_>) 
 /// A resolution that nothing tells is remarked on where it decides something: between two images.
 fn remark_on_assumed_resolutions(roles: &[Role<'_>], protocol: &Protocol, remarks: &mut Remarks<'_>) {
     let decides = roles.len() > 1 && protocol.features.space.contains(&Space::Aligned);
-    for role in roles.iter().filter(|role| decides && role.input.fwhm_mm == Fwhm::Auto) {
-        let [x, y, z] = role.psf.fwhm_mm;
-        remarks.find(FindingKind::ResolutionAssumed, role.name(), format!("{x:.2} x {y:.2} x {z:.2} mm FWHM"));
+    for role in roles.iter().filter(|role| decides && role.known_psf.is_assumed()) {
+        remarks.find(FindingKind::ResolutionAssumed, role.name(), role.known_psf.words());
     }
 }
 
@@ -100,6 +105,11 @@ pub(super) fn from_to(maps: &[Map], from: usize, to: usize) -> Option<Transform>
     Some(to_reference.then(&maps.get(to)?.registration.fixed_to_moving))
 }
 
+/// The map from the reference's space to that of a role.
+pub(super) fn from_reference(maps: &[Map], role: usize) -> Option<&Transform> {
+    maps.get(role).map(|map| &map.registration.fixed_to_moving)
+}
+
 /// The maps as the documents tell them: one per role that is not the reference.
 pub(super) fn results(roles: &[Role<'_>], maps: &[Map], protocol: &Protocol) -> Vec<RegistrationResult> {
     let others = roles.iter().zip(maps).filter(|(role, _)| role.name() != protocol.reference);
@@ -108,6 +118,7 @@ pub(super) fn results(roles: &[Role<'_>], maps: &[Map], protocol: &Protocol) -> 
         fixed_to_moving: map.registration.fixed_to_moving.clone(),
         estimated: map.registration.source == RegistrationSource::Estimate,
         trusted: map.registration.trusted,
+        quality: map.registration.quality.clone(),
         note: map.registration.note.clone(),
     };
     others.map(result).collect()

@@ -203,6 +203,7 @@ pub(super) fn measured(value: &crate::features::FeatureValue, image_unit: &str) 
         value: value.value,
         unit: value.ucum(image_unit),
         misregistration_error: None,
+        delta_mm: None,
         harmonised_value: None,
     }
 }

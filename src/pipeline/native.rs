@@ -5,9 +5,10 @@ use serde_json::json;
 use super::carry::{Placed, Scene};
 use super::lesions::Lesion;
 use super::measure::{self, Block, Scaled};
+use super::misregistration;
 use super::provenance::NUMERICS_VERSION;
 use super::remarks::Remarks;
-use crate::features::{Extraction, FeatureError, Resample, Spacing, extract};
+use crate::features::{Extraction, FeatureError, Resample, Settings, Spacing, extract};
 use crate::report::{MeasurementGroup, Space};
 use rayon::prelude::*;
 
@@ -26,7 +27,17 @@ pub(super) fn measure(
             Some(Block { role, measured: block(scene, lesion, role, placed, scaled) })
         })
         .collect();
-    measure::groups(blocks, "native", lesion, scene.roles, remarks)
+    let mut groups = measure::groups(blocks, "native", lesion, scene.roles, remarks);
+    misregistration::add_native(&mut groups, scene, lesion, scaled);
+    groups
+}
+
+/// How the features of a role are extracted in its own space.
+pub(super) fn settings(scene: &Scene<'_>, role: usize, scaled: &Scaled) -> Settings {
+    let input = scene.roles[role].input;
+    let resample = Resample::new(Spacing::Isotropic(input.grid.spacing_mm), input.grid.interpolation);
+    let settings = measure::settings(input, scene.protocol, &scaled.fitted, Some(resample));
+    if measure::is_planar(&scene.roles[role]) { measure::in_planes(settings) } else { settings }
 }
 
 fn block(
@@ -36,14 +47,10 @@ fn block(
     placed: &Placed,
     scaled: &Scaled,
 ) -> Result<(MeasurementGroup, Extraction), FeatureError> {
+    let settings = settings(scene, role, scaled);
     let role = &scene.roles[role];
     let grid = role.input.grid;
-    let resample = Resample::new(Spacing::Isotropic(grid.spacing_mm), grid.interpolation);
-    let mut settings = measure::settings(role.input, scene.protocol, &scaled.fitted, Some(resample));
-    let mut axes = "isotropic";
-    if measure::is_planar(role) {
-        (settings, axes) = (measure::in_planes(settings), "in-plane");
-    }
+    let axes = if measure::is_planar(role) { "in-plane" } else { "isotropic" };
     let extraction = extract(&scaled.volume, &placed.mask, &settings)?;
     let mut parameters = vec![
         format!("numerics_version={NUMERICS_VERSION}"),

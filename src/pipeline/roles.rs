@@ -8,14 +8,16 @@ use rayon::prelude::*;
 use super::error::PipelineError;
 use super::job::Job;
 use super::remarks::Remarks;
+use super::resolution::KnownPsf;
 use crate::case::RoleInput;
-use crate::config::{Fwhm, Input, Protocol};
+use crate::config::{Input, Protocol};
 use crate::error::{Duty, Retry};
 use crate::finding::{FindingKind, Policies, Policy};
 use crate::image::{Psf, Volume};
 use crate::normalise::bias::{self, BiasSettings};
 use crate::normalise::{Method, SuvKind};
 use crate::report::ImageSeries;
+use crate::table::ResolutionTable;
 use crate::volume::{SeriesVolume, Units, VolumeError, VolumeOrigin, VolumeSettings, suv};
 
 /// One role's image and what is known of it.
@@ -33,6 +35,8 @@ pub(super) struct Role<'a> {
     pub(super) series: ImageSeries,
     /// Its resolution.
     pub(super) psf: Psf,
+    /// Who says so.
+    pub(super) known_psf: KnownPsf,
 }
 
 impl Role<'_> {
@@ -55,6 +59,7 @@ pub(super) fn read<'a>(
     for input in &protocol.inputs {
         wanted.extend(job.spec.inputs.iter().find(|came| came.role == input.role).map(|came| (input, came)));
     }
+    let table = ResolutionTable::read(job.config.psf.table.as_deref())?;
     let policies = remarks.policies();
     let volumes: Vec<Result<SeriesVolume, Refusal>> = wanted
         .par_iter()
@@ -74,7 +79,7 @@ pub(super) fn read<'a>(
         match volume {
             Ok(mut image) => {
                 remarks.extend(std::mem::take(&mut image.findings));
-                roles.push(role(input, image));
+                roles.push(role(input, image, &table));
             }
             Err(Refusal::Missing(error)) => return Err(error),
             Err(Refusal::Volume(error)) if error.retry() != Retry::Never => {
@@ -148,23 +153,26 @@ fn correct_bias(image: &mut SeriesVolume, role: &str, policies: &Policies) -> Re
     Ok(())
 }
 
-fn role(input: &Input, image: SeriesVolume) -> Role<'_> {
-    let psf = match input.fwhm_mm {
-        Fwhm::Given(fwhm_mm) => Psf { fwhm_mm },
-        Fwhm::Auto => Psf::assumed(input.modality, &image.volume.geometry),
-    };
+fn role<'a>(input: &'a Input, image: SeriesVolume, table: &ResolutionTable) -> Role<'a> {
+    let known_psf = KnownPsf::of(input.fwhm_mm, table, &image.header, input.modality, &image.volume);
+    let series = series(&input.role, &image);
+    let psf = known_psf.psf;
+    Role { input, volume: Arc::new(image.volume), units: image.units, origin: image.origin, series, psf, known_psf }
+}
+
+/// A series as documents refer to it.
+pub(super) fn series(role: &str, image: &SeriesVolume) -> ImageSeries {
     // The number of a frame says something only where an instance has several.
-    let frames = if image.frames.iter().all(|frame| *frame == 1) { Vec::new() } else { image.frames };
-    let series = ImageSeries {
-        role: input.role.clone(),
-        modality: image.modality,
-        study: image.study,
-        series: image.series,
-        frame_of_reference: image.frame_of_reference,
-        slices: image.slices,
-        frames,
+    let several = image.frames.iter().any(|frame| *frame != 1);
+    ImageSeries {
+        role: role.to_owned(),
+        modality: image.modality.clone(),
+        study: image.study.clone(),
+        series: image.series.clone(),
+        frame_of_reference: image.frame_of_reference.clone(),
+        slices: image.slices.clone(),
+        frames: if several { image.frames.clone() } else { Vec::new() },
         geometry: image.volume.geometry,
-        header: image.header,
-    };
-    Role { input, volume: Arc::new(image.volume), units: image.units, origin: image.origin, series, psf }
+        header: image.header.clone(),
+    }
 }

@@ -6,18 +6,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::image_file::{self, files_of, is_nifti, kind_of, name_of};
 use super::measure;
 use super::provenance::NUMERICS_VERSION;
-use crate::dicom::facts::{self, FactsError, InstanceKind};
+use crate::dicom::facts::{FactsError, InstanceKind};
 use crate::error::{Duty, Fault, Retry};
 use crate::features::{Extraction, FeatureError, Settings, extract, response_map};
 use crate::finding::{Finding, Policies, Policy};
 use crate::image::{Geometry, Mask, Transform, Volume, resample_mask};
 use crate::report::{CaseResult, MeasurementGroup, RoiOrigin, Space};
 use crate::volume::nifti::{self, NiftiError};
-use crate::volume::{
-    Roi, RtStructError, SegError, Segmentation, SeriesVolume, StructureSet, Units, VolumeError, fits, rasterise,
-};
+use crate::volume::{Roi, RtStructError, SegError, Segmentation, StructureSet, VolumeError, fits, rasterise};
 
 /// What is measured on what.
 #[derive(Debug, Clone, Copy)]
@@ -99,7 +98,7 @@ pub enum SingleError {
         name: String,
     },
     /// A remark on the region whose policy is to reject.
-    #[error("the region is refused: {0}")]
+    #[error("refused: {0}")]
     Refused(Finding),
     /// Nothing could be measured.
     #[error(transparent)]
@@ -135,7 +134,7 @@ impl Duty for SingleError {
 /// When a file cannot be read or is not what it must be, the region is not the one region of that name, or it has no
 /// features at all.
 pub fn measure_files(job: &SingleJob<'_>) -> Result<SingleResult, SingleError> {
-    let image = read_image(job)?;
+    let image = image_file::read(job.image, job.policies)?;
     let region = read_region(job, &image.volume.geometry)?;
     let mut findings = image.findings;
     findings.extend(region.findings);
@@ -180,16 +179,7 @@ pub fn response_of_files(job: &SingleJob<'_>) -> Result<Volume<f32>, SingleError
     let [filter] = job.settings.filter.as_slice() else {
         return Err(SingleError::Filters { found: job.settings.filter.len() });
     };
-    Ok(response_map(&read_image(job)?.volume, filter, job.settings)?)
-}
-
-/// An image with what its numbers are.
-struct Image {
-    volume: Volume<f32>,
-    unit: &'static str,
-    /// The modality, or `image` where it is not known.
-    role: String,
-    findings: Vec<Finding>,
+    Ok(response_map(&image_file::read(job.image, job.policies)?.volume, filter, job.settings)?)
 }
 
 /// A region on the image's grid.
@@ -198,21 +188,6 @@ struct Region {
     name: String,
     automatic: bool,
     findings: Vec<Finding>,
-}
-
-fn read_image(job: &SingleJob<'_>) -> Result<Image, SingleError> {
-    if is_nifti(job.image) {
-        let volume = nifti::read_image(job.image)?;
-        return Ok(Image { volume, unit: "1", role: "image".to_owned(), findings: Vec::new() });
-    }
-    let files = files_of(job.image, |kind| matches!(kind, InstanceKind::Image { .. }))?;
-    if files.is_empty() {
-        let found = "no image".to_owned();
-        return Err(SingleError::Kind { path: job.image.to_owned(), found, expected: "the images of one series" });
-    }
-    let series = SeriesVolume::read(&files, "image", job.policies)?;
-    let unit = if series.units == Units::Arbitrary && series.modality != "MR" { "1" } else { series.units.ucum() };
-    Ok(Image { volume: series.volume, unit, role: series.modality, findings: series.findings })
 }
 
 fn read_region(job: &SingleJob<'_>, grid: &Geometry) -> Result<Region, SingleError> {
@@ -299,39 +274,6 @@ fn same_grid(a: &Geometry, b: &Geometry) -> bool {
         (0..3).all(|axis| (at[axis] - corner[axis]).abs() <= SAME_PLACE_VOXELS)
     };
     a.size == b.size && corners.iter().all(near)
-}
-
-fn is_nifti(path: &Path) -> bool {
-    let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-    name.ends_with(".nii") || name.ends_with(".nii.gz")
-}
-
-fn name_of(path: &Path) -> String {
-    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
-fn kind_of(path: &Path) -> Result<InstanceKind, SingleError> {
-    let facts = facts::read(path, &[]).map_err(|source| SingleError::Header { path: path.to_owned(), source })?;
-    Ok(facts.kind)
-}
-
-/// The files of a kind: the file itself, or those of the folder, in the order of their names. Files of a folder that are no
-/// DICOM are passed over.
-fn files_of(path: &Path, wanted: impl Fn(&InstanceKind) -> bool) -> Result<Vec<PathBuf>, SingleError> {
-    let io = |source| SingleError::Io { path: path.to_owned(), source };
-    if !path.metadata().map_err(io)?.is_dir() {
-        let fits = wanted(&kind_of(path)?);
-        return Ok(if fits { vec![path.to_owned()] } else { Vec::new() });
-    }
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(io)? {
-        let file = entry.map_err(io)?.path();
-        if file.is_file() && kind_of(&file).is_ok_and(|kind| wanted(&kind)) {
-            files.push(file);
-        }
-    }
-    files.sort_unstable();
-    Ok(files)
 }
 
 #[cfg(test)]

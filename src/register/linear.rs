@@ -38,6 +38,29 @@ impl Frame {
         [w[0], w[1], w[2], t[0], t[1], t[2]]
     }
 
+    /// The affine map of twelve parameters; `None` where it flattens space.
+    pub fn affine(&self, parameters: &[f64]) -> Option<Affine> {
+        let p = |k: usize| parameters.get(k).copied().unwrap_or(0.0);
+        let linear = [0, 1, 2].map(|i| [0, 1, 2].map(|j| linalg::IDENTITY[i][j] + p(3 * i + j) / self.radius));
+        let kept = linalg::sub(self.centre, linalg::mul_vec(&linear, self.centre));
+        Affine::new(linear, linalg::add(kept, [p(9), p(10), p(11)])).ok()
+    }
+
+    /// The twelve parameters of an affine map.
+    pub fn affine_parameters(&self, map: &Affine) -> [f64; 12] {
+        let t = linalg::sub(map.apply(self.centre), self.centre);
+        let linear = map.linear();
+        std::array::from_fn(|k| {
+            let (i, j) = (k / 3, k % 3);
+            if k < 9 { (linear[i][j] - linalg::IDENTITY[i][j]) * self.radius } else { t[k - 9] }
+        })
+    }
+
+    /// The gradient over the twelve parameters.
+    pub fn affine_gradient(&self, gradient: &LinearGradient) -> [f64; 12] {
+        std::array::from_fn(|k| if k < 9 { gradient.linear[k / 3][k % 3] / self.radius } else { gradient.shift[k - 9] })
+    }
+
     /// How far apart two maps take the samples: the mean over the centre and six points around it.
     pub fn distance_mm(&self, a: &Affine, b: &Affine) -> f64 {
         let mut sum = linalg::norm(linalg::sub(a.apply(self.centre), b.apply(self.centre)));

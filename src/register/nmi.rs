@@ -92,23 +92,7 @@ impl<'a> Measure<'a> {
 
     /// The measure and the gradients of NMI and overlap over the elements of the map about the samples' centre.
     pub fn value_and_gradient(&self, map: &Affine, scratch: &mut Scratch) -> (Value, LinearGradient, LinearGradient) {
-        let path = self.path(map);
-        let cells = self.cells();
-        let n_parts = self.samples.len().div_ceil(PART);
-        scratch.histograms.clear();
-        scratch.histograms.resize(n_parts * cells, 0.0);
-        scratch.terms.resize(self.samples.len(), Term::default());
-        let parts = scratch.histograms.par_chunks_mut(cells).zip(self.samples.parts(PART));
-        parts.zip(scratch.terms.par_chunks_mut(PART)).for_each(|((histogram, (positions, bins)), terms)| {
-            for ((position, fixed), term) in positions.iter().zip(bins).zip(terms) {
-                let (bin, weight, slope, taper) = self.moving.value_and_slope(path.at(position));
-                *term = Term { bin, weight, slope, taper };
-                if weight > 0.0 {
-                    add(histogram, self.moving.n_bins, *fixed, bin, weight);
-                }
-            }
-        });
-        let joint = self.summed(&scratch.histograms);
+        let joint = self.joint(map, self.samples.positions(), scratch);
         let value = joint.value(self.weight_max);
         let table = joint.derivative();
         let sums: Vec<Sums> = scratch
@@ -131,6 +115,50 @@ impl<'a> Measure<'a> {
         let nmi = total.measure.over_world(to_index, 1.0 / joint.weight.max(1e-9));
         let overlap = total.overlap.over_world(to_index, 1.0 / self.weight_max);
         (value, nmi, overlap)
+    }
+
+    /// The measure where each sample was moved before the map, and the gradient of NMI over each one's position.
+    pub fn value_and_pulls(
+        &self,
+        map: &Affine,
+        moved: &[[f32; 3]],
+        scratch: &mut Scratch,
+        pulls: &mut Vec<[f32; 3]>,
+    ) -> Value {
+        let joint = self.joint(map, moved, scratch);
+        let table = joint.derivative();
+        let share = (1.0 / joint.weight.max(1e-9)) as f32;
+        let rows = self.path(map).rows;
+        let back = |pull: [f32; 3]| [0, 1, 2].map(|j| share * (0..3).map(|i| rows[i][j] * pull[i]).sum::<f32>());
+        let fixed = self.samples.bins();
+        scratch
+            .terms
+            .par_iter()
+            .zip(fixed)
+            .map(|(term, fixed)| if term.weight > 0.0 { back(table.pull(*fixed, term)) } else { [0.0; 3] })
+            .collect_into_vec(pulls);
+        joint.value(self.weight_max)
+    }
+
+    /// Looks up every sample, at its own position or where it was moved, and makes the joint histogram.
+    fn joint(&self, map: &Affine, positions: &[[f32; 3]], scratch: &mut Scratch) -> Joint {
+        let path = self.path(map);
+        let cells = self.cells();
+        scratch.histograms.clear();
+        scratch.histograms.resize(self.samples.len().div_ceil(PART) * cells, 0.0);
+        scratch.terms.resize(self.samples.len(), Term::default());
+        let parts = scratch.histograms.par_chunks_mut(cells).zip(self.samples.bins().par_chunks(PART));
+        let parts = parts.zip(positions.par_chunks(PART)).zip(scratch.terms.par_chunks_mut(PART));
+        parts.for_each(|(((histogram, bins), positions), terms)| {
+            for ((position, fixed), term) in positions.iter().zip(bins).zip(terms) {
+                let (bin, weight, slope, taper) = self.moving.value_and_slope(path.at(position));
+                *term = Term { bin, weight, slope, taper };
+                if weight > 0.0 {
+                    add(histogram, self.moving.n_bins, *fixed, bin, weight);
+                }
+            }
+        });
+        self.summed(&scratch.histograms)
     }
 
     fn cells(&self) -> usize {

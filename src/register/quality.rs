@@ -37,6 +37,31 @@ pub struct Quality {
     pub uncertainty: Option<Uncertainty>,
 }
 
+impl Quality {
+    /// What was measured, in words and numbers for documents; empty where nothing was.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let mut words = Vec::new();
+        if let (Some(before), Some(after)) = (self.nmi_before, self.nmi_after) {
+            words.push(format!("NMI {before:.4} before, {after:.4} after"));
+        }
+        let mut say = |value: Option<f64>, name: &str, unit: &str| {
+            words.extend(value.map(|value| format!("{name} {value:.2}{unit}")));
+        };
+        say(self.overlap, "overlap", "");
+        say(self.body_dice, "body Dice", "");
+        say(self.disagreement_mm, "estimators differ by", " mm");
+        say(self.inverse_consistency_mm, "inverse consistency", " mm");
+        say(self.multi_start_spread_mm, "spread of starts", " mm");
+        say(self.uncertainty.map(|sure| sure.sigma_mm_at(sure.centre_mm)), "standard deviation", " mm");
+        if let Some((low, high)) = self.jacobian {
+            words.push(format!("Jacobian {low:.2} to {high:.2}"));
+        }
+        words.extend(self.folded_share.map(|share| format!("folded {:.2} %", 100.0 * share)));
+        words.join(", ")
+    }
+}
+
 /// Positions per axis at which the overlap is sampled.
 const LATTICE: usize = 33;
 

@@ -64,6 +64,16 @@ impl Samples {
         self.positions.len()
     }
 
+    /// Positions about the centre.
+    pub fn positions(&self) -> &[[f32; 3]] {
+        &self.positions
+    }
+
+    /// Values along the histogram axis.
+    pub fn bins(&self) -> &[f32] {
+        &self.bins
+    }
+
     /// Positions and values in parts of `n`.
     pub fn parts(&self, n: usize) -> impl IndexedParallelIterator<Item = (&[[f32; 3]], &[f32])> {
         self.positions.par_chunks(n).zip(self.bins.par_chunks(n))

@@ -115,6 +115,34 @@ pub(super) fn refine_on(samples: &Samples, moving: &Binned, start: &Affine, over
     Candidate { map, value: measure.value(&map, &mut scratch), cost: found.value }
 }
 
+/// Goes down the gradient over all twelve parameters of an affine map.
+pub(super) fn refine_affine(level: &Level, start: &Affine, overlap_floor: f64) -> Candidate {
+    let samples = &level.samples;
+    let frame = samples.frame();
+    let measure = Measure::new(samples, &level.binned);
+    let mut scratch = Scratch::default();
+    let spacing = samples.volume_mm3.cbrt();
+    let settings = optimise::Settings {
+        memory: 8,
+        iterations_max: 60,
+        step_first: 0.25 * spacing,
+        step_max: 2.0 * spacing,
+        step_min: 0.005 * spacing,
+    };
+    let found = optimise::minimise(&frame.affine_parameters(start), &settings, |parameters, gradient| {
+        let Some(map) = frame.affine(parameters) else { return f64::INFINITY };
+        let (value, nmi, overlap) = measure.value_and_gradient(&map, &mut scratch);
+        let (nmi, overlap) = (frame.affine_gradient(&nmi), frame.affine_gradient(&overlap));
+        let pull = 2.0 * OVERLAP_PENALTY * (overlap_floor - value.overlap).max(0.0);
+        for ((out, nmi), overlap) in gradient.iter_mut().zip(nmi).zip(overlap) {
+            *out = -nmi - pull * overlap;
+        }
+        cost(value, overlap_floor)
+    });
+    let map = frame.affine(&found.point).unwrap_or(*start);
+    Candidate { map, value: measure.value(&map, &mut scratch), cost: found.value }
+}
+
 fn cost(value: Value, overlap_floor: f64) -> f64 {
     -value.nmi + OVERLAP_PENALTY * (overlap_floor - value.overlap).max(0.0).powi(2)
 }

@@ -67,6 +67,12 @@ pub struct Estimation {
     pub agreement_mm: f64,
     /// Share of the block pairs that the second estimator keeps.
     pub blocks_kept: f64,
+    /// Distance of the control points of a map that bends, mm.
+    pub control_spacing_mm: f64,
+    /// What bending costs: the NMI that a mean squared second derivative of 1 per mm2 is worth, mm2.
+    pub bending_weight_mm2: f64,
+    /// Samples for a map that bends: several for each control point.
+    pub n_samples_bending: usize,
     /// Draws of the bootstrap behind the covariance; 0 leaves it out.
     pub bootstrap_draws: usize,
     /// The least standard deviation of a shift along any axis that is claimed, mm.
@@ -89,6 +95,9 @@ impl Default for Estimation {
             overlap_floor: 0.6,
             agreement_mm: 3.0,
             blocks_kept: 0.7,
+            control_spacing_mm: 15.0,
+            bending_weight_mm2: 20.0,
+            n_samples_bending: 250_000,
             bootstrap_draws: 20,
             sigma_floor_mm: 0.5,
             seed: 1,

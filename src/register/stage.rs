@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::estimate::{self, Estimate};
 use super::pyramid::{Level, NoEstimate, Pyramid};
 use super::quality::{dice, overlap};
-use super::{Quality, SameFrame, Settings, TransformKind, search, uncertainty};
+use super::{Estimation, Quality, SameFrame, Settings, TransformKind, deform, search, uncertainty};
 use crate::finding::{Finding, FindingKind};
 use crate::image::{Affine, Modality, Psf, Transform, Volume};
+use crate::math::linalg;
 
 /// What is known of a pair.
 #[derive(Debug, Clone)]
@@ -126,10 +127,16 @@ fn judged(pair: &Pair<'_>, pyramid: &Pyramid, estimate: &Estimate, settings: &Se
         measure(&mut registration, pyramid, estimate, settings);
         return registration;
     }
-    let map = Transform::Affine(estimate.map);
-    let note = format!("estimated from the images, {from_header:.1} mm from the header; {opinion}");
-    let mut registration = found(pair, map, RegistrationSource::Estimate, note);
+    let bent = bent(pair, pyramid, estimate, agree, settings);
+    let note = format!("estimated from the images, {from_header:.1} mm from the header; {opinion}{}", bent.note);
+    let mut registration = found(pair, bent.map, RegistrationSource::Estimate, note);
     measure(&mut registration, pyramid, estimate, settings);
+    if let Some((range, folded)) = bent.jacobian {
+        (registration.quality.jacobian, registration.quality.folded_share) = (Some(range), Some(folded));
+    }
+    if let Some([before, after]) = bent.nmi {
+        (registration.quality.nmi_before, registration.quality.nmi_after) = (Some(before), Some(after));
+    }
     if !agree {
         registration.trusted = false;
         let detail = format!("{opinion}, each may lie {:.1} mm from the map", settings.estimation.agreement_mm);
@@ -140,6 +147,40 @@ fn judged(pair: &Pair<'_>, pyramid: &Pyramid, estimate: &Estimate, settings: &Se
         registration.findings.push(Finding::new(FindingKind::FrameOfReferenceMisaligned, pair.subject, detail));
     }
     registration
+}
+
+/// A map that goes on from the rigid one.
+struct Bent {
+    map: Transform,
+    /// Range of the Jacobian over the body and the share that folds, of a map that bends.
+    jacobian: Option<((f64, f64), f64)>,
+    /// Normalised mutual information before and after, where it was measured on the way.
+    nmi: Option<[f64; 2]>,
+    /// How it came about, to be added to a sentence.
+    note: &'static str,
+}
+
+/// Frees the rigid map as far as is asked for, where both estimators agree on it: a bend can make any two images alike.
+fn bent(pair: &Pair<'_>, pyramid: &Pyramid, estimate: &Estimate, agree: bool, settings: &Settings) -> Bent {
+    let rigid = |note| Bent { map: Transform::Affine(estimate.map), jacobian: None, nmi: None, note };
+    let (TransformKind::Affine | TransformKind::Bspline) = settings.transform else { return rigid("") };
+    let Some(finest) = pyramid.levels.last().filter(|_| agree) else { return rigid("; left rigid") };
+    let affine = search::refine_affine(finest, &estimate.map, settings.estimation.overlap_floor).map;
+    let stretched = linalg::determinant(affine.linear());
+    // Bodies of one patient do not differ by half of their volume.
+    let linear = if (2.0 / 3.0..=1.5).contains(&stretched) { affine } else { estimate.map };
+    if settings.transform == TransformKind::Affine {
+        let determinant = linalg::determinant(linear.linear());
+        let jacobian = Some(((determinant, determinant), 0.0));
+        return Bent { map: Transform::Affine(linear), jacobian, nmi: None, note: "; then freed to be affine" };
+    }
+    let finer = Estimation { n_samples: settings.estimation.n_samples_bending, ..settings.estimation };
+    let field =
+        Pyramid::new(pair, &finer).ok().and_then(|finer| deform::deform(&finer, &estimate.map, &settings.estimation));
+    let Some(field) = field else { return rigid("; left rigid: every field that was found folds") };
+    let map = Transform::Chain(vec![Transform::Displacement(field.displacement), Transform::Affine(estimate.map)]);
+    let jacobian = Some((field.jacobian, field.folded_share));
+    Bent { map, jacobian, nmi: Some(field.nmi), note: "; then freed to bend" }
 }
 
 /// Full width of the coarser image along its coarsest axis: what both will be blurred to.
@@ -174,7 +215,7 @@ fn measure(registration: &mut Registration, pyramid: &Pyramid, estimate: &Estima
         multi_start_spread_mm: (n_near > 0.0).then(|| near.iter().sum::<f64>() / n_near),
         multi_start_share: (n > 0.0).then(|| n_near / n),
         uncertainty: (settings.estimation.bootstrap_draws > 0)
-            .then(|| uncertainty::of_estimate(finest, estimate, &settings.estimation)),
+            .then(|| uncertainty::of_estimate(finest, estimate, &map, &settings.estimation)),
         ..registration.quality.clone()
     };
 }

@@ -72,7 +72,9 @@ impl Uncertainty {
 }
 
 /// The uncertainty of an estimate at the finest level.
-pub(super) fn of_estimate(level: &Level, estimate: &Estimate, settings: &Estimation) -> Uncertainty {
+///
+/// Where another map than the estimate is used, the distance to the estimate counts as one more draw.
+pub(super) fn of_estimate(level: &Level, estimate: &Estimate, used: &Affine, settings: &Estimation) -> Uncertainty {
     let centre = estimate.frame.centre;
     let draws: Vec<[f64; 6]> = (0..settings.bootstrap_draws as u64)
         .into_par_iter()
@@ -89,6 +91,7 @@ pub(super) fn of_estimate(level: &Level, estimate: &Estimate, settings: &Estimat
         let half = motion(&estimate.map, other, centre);
         add_outer(&mut covariance, &half, 1.0);
     }
+    add_outer(&mut covariance, &motion(used, &estimate.map, centre), 1.0);
     let turn_floor = settings.sigma_floor_mm / estimate.frame.radius;
     for (k, row) in covariance.iter_mut().enumerate() {
         row[k] += if k < 3 { settings.sigma_floor_mm } else { turn_floor }.powi(2);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::csv::space_name;
-use super::{CaseResult, Code, ImageSeries, Lesion, Measured, MeasurementGroup, evaluate, header};
+use super::{CaseResult, Code, ImageSeries, Lesion, Measured, MeasurementGroup, RegistrationResult, evaluate, header};
 use crate::dicom::product;
 use crate::finding::Finding;
 
@@ -23,6 +23,7 @@ pub fn report_json(case: &CaseResult) -> Value {
         "inputs_sha256": case.inputs_digest,
         "series": case.images.iter().map(series).collect::<Vec<_>>(),
         "lesions": case.lesions.iter().map(lesion).collect::<Vec<_>>(),
+        "registrations": case.registrations.iter().map(registration).collect::<Vec<_>>(),
         "blocks": case.groups.iter().map(block).collect::<Vec<_>>(),
         "findings": all_findings(case),
         "notes": case.notes,
@@ -63,6 +64,18 @@ fn lesion(lesion: &Lesion) -> Value {
     })
 }
 
+fn registration(result: &RegistrationResult) -> Value {
+    json!({
+        "role": result.role,
+        "fixed_to_moving": result.fixed_to_moving.linear_part(),
+        "bends": result.fixed_to_moving.as_affine().is_none(),
+        "estimated": result.estimated,
+        "trusted": result.trusted,
+        "quality": result.quality,
+        "note": result.note,
+    })
+}
+
 fn block(group: &MeasurementGroup) -> Value {
     json!({
         "lesion": group.lesion,
@@ -88,6 +101,7 @@ fn feature(measured: &Measured) -> Value {
         "value": measured.value,
         "unit": measured.unit,
         "misregistration_error": measured.misregistration_error,
+        "delta_mm": measured.delta_mm,
         "harmonised_value": measured.harmonised_value,
     })
 }

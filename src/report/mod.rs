@@ -3,6 +3,7 @@
 //! Documents are functions of a [`CaseResult`] and nothing else: the same result gives the same bytes. Each document is
 //! checked by [`verify`] before it is handed out; one that breaks a rule of the standard is an error, never sent.
 
+mod comparison;
 mod csv;
 mod error;
 mod evaluate;
@@ -11,6 +12,7 @@ mod identity;
 mod json;
 mod measure;
 mod model;
+mod png;
 mod reg;
 mod regions;
 mod rejection;
@@ -19,6 +21,7 @@ mod seg;
 mod sr;
 pub mod verify;
 
+pub use comparison::{Comparison, compare};
 pub use csv::features_csv;
 pub use error::ReportError;
 pub use json::report_json;
@@ -85,6 +88,21 @@ pub fn documents_wanted(case: &CaseResult, wanted: &Wanted) -> Result<Vec<Docume
         }
     }
     Ok(documents)
+}
+
+/// The registration objects of a result, of common frames of reference too: one for each role but the reference.
+///
+/// # Errors
+/// As [`documents_wanted`].
+pub fn registration_documents(case: &CaseResult) -> Result<Vec<Document>, ReportError> {
+    let reference = case.images.iter().find(|image| image.role == case.reference_role);
+    let reference = reference.ok_or_else(|| ReportError::NoReference(case.reference_role.clone()))?;
+    let objects = case.registrations.iter().map(|result| {
+        let made = reg::object(case, reference, result)?;
+        let place = (reference.study.clone(), made.series, made.sop_instance);
+        document(DocumentKind::Reg, &made.name, place, &made.object)
+    });
+    objects.collect()
 }
 
 /// Encodes and checks one document.

@@ -1,9 +1,11 @@
-//! Spatial registration objects (PS3.3 A.39): where an estimated map takes one role's images into the reference's space.
+//! Spatial registration objects (PS3.3 A.39): where an estimated map takes one role's images into the reference's space; a
+//! map that bends is a Deformable Spatial Registration (A.39.2).
 //!
 //! Our maps go from the reference (fixed) to the other role (moving), the direction in which a resampler asks. The matrix of
 //! a registration object takes coordinates of the item's images into the registered frame (C.20.2.1.1): it is the inverse.
 //! Roles often share one Frame of Reference that is not true, so each item names its images, not only its frame.
 
+use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 
@@ -11,8 +13,10 @@ use super::header::{self, Own};
 use super::{CaseResult, ImageSeries, RegistrationResult, ReportError, identity};
 use crate::dicom::codes::{Coded, code_item, concepts as c, scheme_item};
 use crate::dicom::uid::Uid;
-use crate::dicom::write::{plain_text, put_decimals, put_empty, put_items, put_text, put_uid, reference_item};
-use crate::image::Affine;
+use crate::dicom::write::{
+    plain_text, put_bytes, put_decimals, put_empty, put_f64s, put_items, put_text, put_u32s, put_uid, reference_item,
+};
+use crate::image::{Affine, Displacement, Transform};
 
 /// One REG, not yet encoded.
 pub(super) struct Registration {
@@ -34,15 +38,26 @@ pub(super) fn registrations(case: &CaseResult, reference: &ImageSeries) -> Resul
     estimated.map(|registration| object(case, reference, registration)).collect()
 }
 
-fn object(case: &CaseResult, fixed: &ImageSeries, result: &RegistrationResult) -> Result<Registration, ReportError> {
+/// The object of one map.
+///
+/// # Errors
+/// As [`registrations`].
+pub(super) fn object(
+    case: &CaseResult,
+    fixed: &ImageSeries,
+    result: &RegistrationResult,
+) -> Result<Registration, ReportError> {
     let moving = case.images.iter().find(|image| image.role == result.role);
     let moving = moving.ok_or_else(|| ReportError::NoImages(result.role.clone()))?;
-    let map = result.fixed_to_moving.as_affine().ok_or_else(|| ReportError::NoMatrix(result.role.clone()))?;
+    let map = Map::of(&result.fixed_to_moving).ok_or_else(|| ReportError::NoMatrix(result.role.clone()))?;
     let name = super::document_name("reg", &moving.role);
     let (series, sop_instance) = (identity::series(case, &name), identity::instance(case, &name));
     let mut object = InMemDicomObject::new_empty();
     let own = Own {
-        sop_class: uids::SPATIAL_REGISTRATION_STORAGE,
+        sop_class: match map {
+            Map::Matrix(_) => uids::SPATIAL_REGISTRATION_STORAGE,
+            Map::Bends { .. } => uids::DEFORMABLE_SPATIAL_REGISTRATION_STORAGE,
+        },
         sop_instance: &sop_instance,
         series: &series,
         modality: "REG",
@@ -60,13 +75,96 @@ fn object(case: &CaseResult, fixed: &ImageSeries, result: &RegistrationResult) -
     let description = format!("{trust}{} to {}, for research use only", moving.role, fixed.role);
     put_text(&mut object, tags::CONTENT_DESCRIPTION, plain_text(&description, 64));
     put_empty(&mut object, tags::CONTENT_CREATOR_NAME);
-    let items = vec![
-        item(case, fixed, &Affine::IDENTITY, &c::FRAME_OF_REFERENCE_IDENTITY, "the reference itself")?,
-        item(case, moving, &map.inverse(), &c::CONTENT_BASED_ALIGNMENT, &result.note)?,
-    ];
-    put_items(&mut object, tags::REGISTRATION_SEQUENCE, items);
+    let kind = if result.estimated { &c::CONTENT_BASED_ALIGNMENT } else { &c::FRAME_OF_REFERENCE_IDENTITY };
+    match map {
+        Map::Matrix(map) => {
+            let items = vec![
+                item(case, fixed, &Affine::IDENTITY, &c::FRAME_OF_REFERENCE_IDENTITY, "the reference itself")?,
+                item(case, moving, &map.inverse(), kind, &result.note)?,
+            ];
+            put_items(&mut object, tags::REGISTRATION_SEQUENCE, items);
+        }
+        Map::Bends { field, then } => {
+            let item = deformable_item(case, moving, field, &then, kind, &result.note)?;
+            put_items(&mut object, tags::DEFORMABLE_REGISTRATION_SEQUENCE, vec![item]);
+        }
+    }
     put_references(&mut object, fixed, moving);
     Ok(Registration { name, object, series, sop_instance })
+}
+
+/// A map as registration objects can hold it.
+enum Map<'a> {
+    /// Spatial Registration.
+    Matrix(Affine),
+    /// Deformable Spatial Registration: a displacement in the registered frame, then a matrix.
+    Bends { field: &'a Displacement, then: Affine },
+}
+
+impl<'a> Map<'a> {
+    fn of(transform: &'a Transform) -> Option<Self> {
+        if let Some(map) = transform.as_affine() {
+            return Some(Self::Matrix(map));
+        }
+        match transform {
+            Transform::Displacement(field) => Some(Self::Bends { field, then: Affine::IDENTITY }),
+            Transform::Chain(steps) => match steps.split_first()? {
+                (Transform::Displacement(field), rest) => {
+                    let then = Transform::Chain(rest.to_vec()).as_affine()?;
+                    Some(Self::Bends { field, then })
+                }
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+/// The images of one source with the way from the registered frame to them (PS3.3 table C.20.3-1): x -> post (x + d(x)).
+///
+/// It leads the other way than the matrix of a Spatial Registration. There is no matrix before the grid.
+fn deformable_item(
+    case: &CaseResult,
+    image: &ImageSeries,
+    field: &Displacement,
+    then: &Affine,
+    kind: &Coded,
+    comment: &str,
+) -> Result<InMemDicomObject, ReportError> {
+    let geometry = field.grid();
+    let mut grid = InMemDicomObject::new_empty();
+    put_decimals(&mut grid, tags::IMAGE_POSITION_PATIENT, &geometry.origin_mm)?;
+    put_decimals(&mut grid, tags::IMAGE_ORIENTATION_PATIENT, geometry.directions[..2].as_flattened())?;
+    let size = |n: usize| {
+        u32::try_from(n).map_err(|_| ReportError::TooMany { what: "grid nodes", found: n, most: u32::MAX as usize })
+    };
+    put_u32s(&mut grid, tags::GRID_DIMENSIONS, geometry.size.map(size).into_iter().collect::<Result<Vec<_>, _>>()?);
+    put_f64s(&mut grid, tags::GRID_RESOLUTION, geometry.spacing_mm);
+    // Where nothing is known a reader would find no number: it stays in place.
+    let known = |vector: &[f32; 3]| if vector.iter().all(|v| v.is_finite()) { *vector } else { [0.0; 3] };
+    let bytes = field.vectors().iter().map(known).flat_map(|v| v.map(f32::to_le_bytes)).flatten().collect();
+    put_bytes(&mut grid, tags::VECTOR_GRID_DATA, VR::OF, bytes);
+    let mut item = InMemDicomObject::new_empty();
+    put_uid(&mut item, tags::SOURCE_FRAME_OF_REFERENCE_UID, &identity::frame_of_reference(case, image));
+    put_items(&mut item, tags::REFERENCED_IMAGE_SEQUENCE, instances(image));
+    let comment = plain_text(comment, 64);
+    if !comment.is_empty() {
+        put_text(&mut item, tags::FRAME_OF_REFERENCE_TRANSFORMATION_COMMENT, comment);
+    }
+    put_items(&mut item, tags::REGISTRATION_TYPE_CODE_SEQUENCE, vec![code_item(kind)]);
+    put_items(&mut item, tags::DEFORMABLE_REGISTRATION_GRID_SEQUENCE, vec![grid]);
+    put_items(&mut item, tags::POST_DEFORMATION_MATRIX_REGISTRATION_SEQUENCE, vec![matrix_item(then)?]);
+    Ok(item)
+}
+
+/// A matrix with its type.
+fn matrix_item(map: &Affine) -> Result<InMemDicomObject, ReportError> {
+    let rows: Vec<f64> = map.matrix().into_iter().flatten().collect();
+    let mut matrix = InMemDicomObject::new_empty();
+    put_decimals(&mut matrix, tags::FRAME_OF_REFERENCE_TRANSFORMATION_MATRIX, &rows)?;
+    let kind = if map.is_rigid(RIGID_TOLERANCE) { "RIGID" } else { "AFFINE" };
+    put_text(&mut matrix, tags::FRAME_OF_REFERENCE_TRANSFORMATION_MATRIX_TYPE, kind);
+    Ok(matrix)
 }
 
 /// One set of images and the matrix that takes it into the registered frame (PS3.3 table C.20.2-1).
@@ -77,11 +175,7 @@ fn item(
     kind: &Coded,
     comment: &str,
 ) -> Result<InMemDicomObject, ReportError> {
-    let rows: Vec<f64> = to_registered.matrix().into_iter().flatten().collect();
-    let mut matrix = InMemDicomObject::new_empty();
-    put_decimals(&mut matrix, tags::FRAME_OF_REFERENCE_TRANSFORMATION_MATRIX, &rows)?;
-    let rigid = to_registered.is_rigid(RIGID_TOLERANCE);
-    put_text(&mut matrix, tags::FRAME_OF_REFERENCE_TRANSFORMATION_MATRIX_TYPE, if rigid { "RIGID" } else { "AFFINE" });
+    let matrix = matrix_item(to_registered)?;
     let mut registration = InMemDicomObject::new_empty();
     let comment = plain_text(comment, 64);
     if !comment.is_empty() {

@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 use crate::dicom::uid::Uid;
 use crate::finding::Finding;
 use crate::image::{Geometry, Mask, Transform, Volume};
+use crate::register::Quality;
 
 /// Everything that the documents of one revision of one case are made from.
 #[derive(Debug, Clone, Default)]
@@ -174,6 +175,8 @@ pub struct Measured {
     pub unit: String,
     /// Its error from misregistration, where known.
     pub misregistration_error: Option<f64>,
+    /// Its root mean square change when the image lies one millimetre off, along either direction of each axis.
+    pub delta_mm: Option<f64>,
     /// The value after ComBat, where a model applies.
     pub harmonised_value: Option<f64>,
 }
@@ -189,6 +192,8 @@ pub struct RegistrationResult {
     pub estimated: bool,
     /// Whether features were measured through it.
     pub trusted: bool,
+    /// What was measured on it.
+    pub quality: Quality,
     /// One sentence on how it came about.
     pub note: String,
 }

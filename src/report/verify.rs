@@ -81,6 +81,8 @@ pub fn verify(file: &[u8]) -> Vec<Violation> {
         seg::check(&file, &mut violations);
     } else if class == uids::SPATIAL_REGISTRATION_STORAGE {
         reg::check(&file, &mut violations);
+    } else if class == uids::DEFORMABLE_SPATIAL_REGISTRATION_STORAGE {
+        reg::check_deformable(&file, &mut violations);
     }
     violations
 }

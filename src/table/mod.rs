@@ -10,6 +10,7 @@ mod export;
 mod json;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod resolution;
 mod scanner;
 mod site;
 mod standard;
@@ -23,6 +24,7 @@ pub use combat_file::{CombatContent, CombatFile};
 pub use drift::{BlockDrift, drift_of_cohort};
 pub use error::TableError;
 pub use export::{ExportCells, ExportColumn, ExportValues, export_columns, write_block, write_columns};
+pub use resolution::{ResolutionRow, ResolutionTable};
 pub use scanner::{header_covariates, scanner_facts};
 pub use site::{batch_rules, clinical_covariates};
 pub use standard::{read_standard, write_standard};

@@ -80,6 +80,7 @@ fn measured(tag: &str, value: f64) -> Measured {
         value,
         unit: "1".to_owned(),
         misregistration_error: None,
+        delta_mm: None,
         harmonised_value: None,
     }
 }

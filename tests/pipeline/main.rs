@@ -9,6 +9,7 @@
 mod shared;
 
 mod harmonise;
+mod misregistration;
 mod phantom;
 mod refusals;
 mod sarcoma;

@@ -91,6 +91,7 @@ fn registration() -> RegistrationResult {
         fixed_to_moving: Transform::rigid([0.01, -0.02, 0.03], [5.0, 6.0, 7.0], [1.0, -2.0, 3.0]),
         estimated: true,
         trusted: true,
+        quality: radiomicsd::register::Quality::default(),
         note: "mutual information, overlap 0.97".into(),
     }
 }
@@ -269,6 +270,7 @@ fn measured(plan: &Plan, row: &Row, image_unit: &str, offset: f64) -> Measured {
         discretisation: discretisation.into(),
         value,
         unit: unit.replace('=', image_unit),
+        delta_mm: None,
         misregistration_error: (id == "Q4LE" && filter == "none").then_some(value / 100.0),
         harmonised_value: (plan.harmonised && family == "glcm").then_some(value * 0.98),
     }
@@ -291,6 +293,7 @@ fn texture(n: usize, offset: f64) -> Measured {
         value: (offset + n as f64).ln() / 3.0 - 1.0,
         unit: "1".into(),
         misregistration_error: None,
+        delta_mm: None,
         harmonised_value: None,
     }
 }

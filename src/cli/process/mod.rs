@@ -95,7 +95,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), CliError> {
 }
 
 /// The moment that documents carry: now, or `SOURCE_DATE_EPOCH` (seconds) so that a run can be repeated to the byte.
-fn created_at() -> Result<Timestamp, CliError> {
+pub(super) fn created_at() -> Result<Timestamp, CliError> {
     let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH") else { return Ok(clock::now()) };
     let seconds = text.to_str().and_then(|text| text.parse().ok());
     seconds

@@ -100,6 +100,19 @@ const REG_TYPE_1: &[Tag] = &[
     tags::REFERENCED_SERIES_SEQUENCE,
 ];
 
+const DEFORMABLE_REG_TYPE_1: &[Tag] = &[
+    tags::CONTENT_DATE,
+    tags::CONTENT_TIME,
+    tags::MANUFACTURER,
+    tags::MANUFACTURER_MODEL_NAME,
+    tags::DEVICE_SERIAL_NUMBER,
+    tags::SOFTWARE_VERSIONS,
+    tags::FRAME_OF_REFERENCE_UID,
+    tags::CONTENT_LABEL,
+    tags::DEFORMABLE_REGISTRATION_SEQUENCE,
+    tags::REFERENCED_SERIES_SEQUENCE,
+];
+
 /// Adds what the attributes of a document break.
 pub(super) fn check(file: &DefaultDicomObject, violations: &mut Vec<Violation>) {
     let class = file.meta().media_storage_sop_class_uid().trim_end_matches('\0').to_owned();
@@ -107,6 +120,7 @@ pub(super) fn check(file: &DefaultDicomObject, violations: &mut Vec<Violation>) 
         report if SrClass::from_sop_class(report).is_some() => (SR_TYPE_1, SR_TYPE_2),
         uids::SEGMENTATION_STORAGE => (SEG_TYPE_1, SEG_TYPE_2),
         uids::SPATIAL_REGISTRATION_STORAGE => (REG_TYPE_1, SEG_TYPE_2),
+        uids::DEFORMABLE_SPATIAL_REGISTRATION_STORAGE => (DEFORMABLE_REG_TYPE_1, SEG_TYPE_2),
         _ => (&[], &[]),
     };
     let missing = TYPE_1.iter().chain(type_1).filter(|tag| !has_value(file, **tag));
