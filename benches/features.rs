@@ -1,13 +1,18 @@
 //! Time and memory of all IBSI 1 features of one region.
 //!
-//! `cargo bench --bench features [-- IMAGE MASK ROUNDS [all|core]]`: NIfTI files; without them an ellipsoid of half a million
-//! voxels with a smooth texture. `core` leaves out Moran's I, Geary's C and the local peaks. Reading the files is not part
-//! of the time. Prints, as JSON, CPU and wall seconds of the median round, the peak memory, and how many values there are.
+//! `cargo bench --bench features [-- IMAGE MASK ROUNDS [all|core|filters]]`: NIfTI files; without them an ellipsoid of half a
+//! million voxels with a smooth texture. `core` leaves out Moran's I, Geary's C and the local peaks; `filters` is `core` on
+//! Laplacians of Gaussian of five widths and on the eight bands of a wavelet. Reading the files is not part of the time.
+//! Prints, as JSON, CPU and wall seconds of the median round, the peak memory, and how many values there are.
+//!
+//! `-- count all|core|filters` measures a small ellipsoid once and prints nothing: for programs that count instructions.
+//!
 //! The number of threads is that of rayon (`RAYON_NUM_THREADS`).
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use radiomicsd::features::filters::{Boundary, Dimensions, Filter, LaplacianOfGaussian, Wavelet, WaveletFamily};
 use radiomicsd::features::{Discretise, Family, Settings, extract};
 use radiomicsd::image::{Geometry, Mask, Volume};
 use radiomicsd::volume::nifti;
@@ -19,17 +24,19 @@ const ROUND_MIN: Duration = Duration::from_millis(500);
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    if let [count, what] = arguments.as_slice()
+        && count == "count"
+    {
+        let (image, mask) = synthetic([42, 40, 38])?;
+        extract(&image, &mask, &settings(what)?)?;
+        return Ok(());
+    }
     let (image, mask) = match arguments.as_slice() {
         [image, mask, ..] => (nifti::read_image(Path::new(image))?, nifti::read_mask(Path::new(mask))?),
-        _ => synthetic()?,
+        _ => synthetic([110, 104, 100])?,
     };
     let rounds: usize = arguments.get(2).map_or(Ok(5), |text| text.parse())?;
-    let core = arguments.get(3).is_some_and(|what| what == "core");
-    let mut settings = Settings { discretise: Discretise::BinWidth(25.0), ..Settings::default() };
-    if core {
-        settings.families.retain(|family| *family != Family::Local);
-        settings.autocorrelation = false;
-    }
+    let settings = settings(arguments.get(3).map_or("all", String::as_str))?;
     let n_values = extract(&image, &mask, &settings)?.values.len();
     let mut figures = Vec::with_capacity(rounds);
     for _ in 0..rounds {
@@ -51,10 +58,27 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
+fn settings(what: &str) -> Result<Settings, Failure> {
+    let mut settings = Settings { discretise: Discretise::BinWidth(25.0), ..Settings::default() };
+    if what != "all" {
+        settings.families.retain(|family| *family != Family::Local);
+        settings.autocorrelation = false;
+    }
+    if what == "filters" {
+        for sigma_mm in [1.0, 2.0, 3.0, 4.0, 5.0] {
+            let (dimensions, boundary) = (Dimensions::Volume, Boundary::Mirror);
+            settings.filter.push(Filter::Log(LaplacianOfGaussian { sigma_mm, truncate: 4.0, dimensions, boundary }));
+        }
+        for band in ["LLL", "LLH", "LHL", "LHH", "HLL", "HLH", "HHL", "HHH"] {
+            settings.filter.push(Filter::Wavelet(Wavelet::new(WaveletFamily::Coif1, band)?));
+        }
+    }
+    Ok(settings)
+}
+
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "small indices")]
-fn synthetic() -> Result<(Volume<f32>, Mask), Failure> {
-    let geometry =
-        Geometry::new([110, 104, 100], [1.0; 3], [0.0; 3], [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])?;
+fn synthetic(size: [usize; 3]) -> Result<(Volume<f32>, Mask), Failure> {
+    let geometry = Geometry::new(size, [1.0; 3], [0.0; 3], [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])?;
     let mut image = Volume::filled(geometry, 0.0f32);
     let mut mask = Mask::filled(geometry, false);
     for ((z, y, x), value) in image.voxels.indexed_iter_mut() {
@@ -63,7 +87,8 @@ fn synthetic() -> Result<(Volume<f32>, Mask), Failure> {
         *value = (200.0 * (x * 0.11).sin() * (y * 0.07 + z * 0.13).cos() + noise) as f32;
     }
     for ((z, y, x), inside) in mask.voxels.indexed_iter_mut() {
-        let [x, y, z] = [(x, 110), (y, 104), (z, 100)].map(|(i, n)| (2.0 * i as f64 + 1.0) / f64::from(n) - 1.0);
+        let [x, y, z] =
+            [(x, size[0]), (y, size[1]), (z, size[2])].map(|(i, n)| (2.0 * i as f64 + 1.0) / n as f64 - 1.0);
         *inside = x * x + y * y + z * z <= 0.97;
     }
     Ok((image, mask))
