@@ -10,6 +10,7 @@ mod demo;
 mod error;
 mod features;
 mod files;
+mod icc;
 mod logging;
 mod process;
 mod progress;
@@ -52,6 +53,8 @@ enum Command {
     Standard(standard::Arguments),
     /// Find the map between two images of one patient, and say how far it can be trusted
     Register(register::Arguments),
+    /// Intraclass correlations of features over the perturbed lesions of many reports
+    Icc(icc::Arguments),
     /// Read and check a configuration, print what is in force
     CheckConfig(check_config::Arguments),
     /// Print the DICOM conformance statement
@@ -101,6 +104,7 @@ pub fn run(cli: Cli) -> Result<(), CliError> {
         Command::Suv(arguments) => suv::run(&arguments),
         Command::Standard(arguments) => standard::run(&arguments),
         Command::Register(arguments) => register::run(&arguments),
+        Command::Icc(arguments) => icc::run(&arguments),
         Command::CheckConfig(arguments) => check_config::run(&arguments),
         Command::Conformance => say(&crate::net::conformance::statement()),
         Command::Cases(arguments) => cases::list(&arguments),

@@ -13,6 +13,7 @@ use super::locate::KeyPath;
 use super::raw::{RawFeatures, RawGrid, RawProtocol, RawRegionCodes, RawRegistration, RawRoi};
 use crate::case::{AtDeadline, AttributeRules, Pattern, ProtocolRules, RoiRules};
 use crate::features::Family;
+use crate::features::perturb::Perturb;
 use crate::image::Interpolation;
 use crate::image::Modality;
 use crate::register::{SameFrame, TransformKind};
@@ -185,12 +186,15 @@ pub struct Grid {
 }
 
 /// Which features, and where.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Features {
     /// Where they are measured.
     pub space: Vec<Space>,
     /// Which families.
     pub families: Vec<Family>,
+    /// Repeated measurements of perturbed images and regions, in native space.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub perturb: Option<Perturb>,
 }
 
 /// The fitted `ComBat` model.
@@ -405,7 +409,10 @@ fn check_features(raw: &RawFeatures, key: &KeyPath, c: &mut Checker<'_>) -> Feat
     if families.is_empty() {
         c.problem(&families_key, "is empty, expected at least one family".to_owned());
     }
-    Features { space, families }
+    if let Some(expected) = raw.perturb.and_then(|perturb| perturb.fault()) {
+        c.problem(&key.key("perturb"), format!("is out of range, expected {expected}"));
+    }
+    Features { space, families, perturb: raw.perturb }
 }
 
 fn named_or_none(text: Option<String>, key: &KeyPath, c: &mut Checker<'_>) -> Option<String> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::features::filters::Filter;
+use crate::features::perturb::Perturb;
 
 type Texts = Option<Vec<String>>;
 /// Regular expressions by attribute keyword.
@@ -158,6 +159,7 @@ pub(super) struct RawGrid {
 pub(super) struct RawFeatures {
     pub space: Texts,
     pub families: Texts,
+    pub perturb: Option<Perturb>,
 }
 
 #[derive(Debug, Default, Deserialize)]

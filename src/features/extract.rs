@@ -107,7 +107,7 @@ fn measure(
     match (family, levels) {
         (Family::Morphology, _) => morphology::measure(roi, settings.autocorrelation, part, results),
         (Family::Local, _) => local::measure(roi, results),
-        (Family::Intensity, _) => intensity::measure(roi, results),
+        (Family::Intensity, _) => intensity::measure(roi, settings.kurtosis, results),
         (Family::Ivh, _) => ivh::measure(roi, settings, results),
         (Family::Histogram, Some(levels)) => histogram::measure(levels, settings, results),
         _ => {}

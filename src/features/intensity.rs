@@ -4,19 +4,22 @@
 //! statistics at (n - 1) p, and the robust deviation is that of the intensities in the closed interval from the 10th to
 //! the 90th percentile.
 
-use super::Family;
 use super::results::Results;
 use super::roi::Roi;
 use super::statistics::Statistics;
 use super::table::{Row, Unit};
+use super::{Family, Kurtosis};
 
 const MEAN_ZERO: &str = "the mean intensity is zero";
 const QUARTILES_CANCEL: &str = "the quartiles add up to zero";
 
 /// The statistics of the region's intensities.
-pub(super) fn measure(roi: &Roi, results: &mut Results) {
-    if let Some(statistics) = Statistics::of(&roi.values) {
-        results.add_plain(&ROWS, &statistics);
+pub(super) fn measure(roi: &Roi, kurtosis: Kurtosis, results: &mut Results) {
+    let Some(statistics) = Statistics::of(&roi.values) else { return };
+    results.add_plain(&ROWS, &statistics);
+    if kurtosis == Kurtosis::Plain && statistics.min < statistics.max {
+        let of_kurtosis = results.values.iter_mut().filter(|value| value.tag == "stat_kurt");
+        of_kurtosis.for_each(|value| value.value += 3.0);
     }
 }
 

@@ -17,11 +17,14 @@ mod error;
 mod extract;
 mod family;
 pub mod filters;
+mod formulas;
 mod histogram;
 mod intensity;
 mod ivh;
 mod local;
 mod morphology;
+mod page;
+pub mod perturb;
 mod prepare;
 mod presets;
 mod regrid;
@@ -37,11 +40,15 @@ pub use diagnostics::{Diagnostics, GreyLevels, ImageDiagnostics, Omission, RoiDi
 pub use error::{FeatureError, RoiStep};
 pub use extract::{Extraction, extract};
 pub use family::Family;
+pub use page::{formula, page};
 pub use presets::{PRESETS, SettingsError};
 pub use response::response_map;
 pub use results::FeatureValue;
 pub use settings::{
-    Aggregation, BinAnchor, Discretise, MAX_BINS, MAX_DISTANCE, Resample, Resegment, Settings, Spacing, Texture,
-    WeightNorm,
+    Aggregation, BinAnchor, Discretise, GridAlign, Kurtosis, MAX_BINS, MAX_DISTANCE, Resample, Resegment, Settings,
+    Spacing, Texture, WeightNorm,
 };
 pub use table::{Feature, Unit};
+
+#[cfg(test)]
+mod bounds_tests;

@@ -36,10 +36,11 @@ pub(super) fn prepare(image: &Volume<f32>, mask: &Mask, settings: &Settings) -> 
         let roi = Roi::new(voxels, blocks.block.cut(&mask.voxels), blocks.block.geometry(grid), grid.size);
         return Ok(Prepared { roi, wide, initial });
     };
-    let new = target_grid(grid, resample.spacing_mm.along_axes(grid.spacing_mm))?;
-    let shape = touched(grid, &new, &bounds);
+    let align = settings.grid_align;
+    let new = target_grid(grid, resample.spacing_mm.along_axes(grid.spacing_mm), align)?;
+    let shape = touched(grid, &new, &bounds, align);
     limit(&shape)?;
-    let share = regrid(&mask.voxels, grid, &new, &shape, resample.mask_interpolation);
+    let share = regrid(&mask.voxels, grid, &new, &shape, (resample.mask_interpolation, align));
     let covered = share.mapv(|share| share >= resample.mask_threshold - SHARE_TOLERANCE);
     let inner = BoundingBox::around(covered.view()).ok_or(FeatureError::EmptyRoi(RoiStep::Interpolated))?;
     let exact = BoundingBox {
@@ -47,7 +48,7 @@ pub(super) fn prepare(image: &Volume<f32>, mask: &Mask, settings: &Settings) -> 
         last: [0, 1, 2].map(|axis| shape.first[axis] + inner.last[axis]),
     };
     let blocks = Blocks::around(&exact, settings, &new)?;
-    let voxels = regrid(&image.voxels, grid, &new, blocks.widest(), resample.interpolation).mapv(|v| v as f32);
+    let voxels = regrid(&image.voxels, grid, &new, blocks.widest(), (resample.interpolation, align)).mapv(|v| v as f32);
     let (voxels, wide) = blocks.cut(voxels, &new, settings);
     let block = blocks.block;
     let mut morphological = Array3::from_elem(voxels.dim(), false);

@@ -3,7 +3,9 @@
 use toml::{Table, Value};
 
 use super::filters::{self, Dimensions};
-use super::{Aggregation, BinAnchor, Discretise, Family, Resample, Resegment, Settings, Spacing, Texture};
+use super::{
+    Aggregation, BinAnchor, Discretise, Family, GridAlign, Kurtosis, Resample, Resegment, Settings, Spacing, Texture,
+};
 use crate::image::Interpolation;
 
 /// Why a settings text cannot be used.
@@ -194,6 +196,8 @@ impl Settings {
         Self {
             discretise: Discretise::BinWidth(25.0),
             bin_anchor: BinAnchor::Zero,
+            grid_align: GridAlign::Corner,
+            kurtosis: Kurtosis::Plain,
             texture: aggregated(&[Aggregation::Averaged3d]),
             ..Self::default()
         }

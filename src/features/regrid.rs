@@ -1,12 +1,13 @@
 //! Image and region on a new grid along the same axes (IBSI 2.4).
 //!
-//! The new grid has ceil(n d / d') voxels along each axis and shares its centre with the old one. Since axes stay parallel,
+//! The new grid has ceil(n d / d') voxels along each axis and shares its centre (or, where that is asked for, its corner) with the old one. Since axes stay parallel,
 //! interpolation is a product of three one-dimensional ones; only the block that is asked for is computed, from the part
 //! of the image that it needs.
 
 use ndarray::{Array3, Axis};
 use rayon::prelude::*;
 
+use super::GridAlign;
 use super::roi::BoundingBox;
 use crate::image::{Geometry, GeometryError, Interpolation};
 
@@ -19,25 +20,36 @@ pub(super) const SHARE_TOLERANCE: f64 = 1e-6;
 /// Samples beyond the block that the recursive B-spline prefilter needs: its memory fades as 0.268^n, below 1e-9 here.
 pub(super) const SPLINE_MARGIN: usize = 16;
 
-/// The grid of this spacing, aligned with the old one by the centre.
-pub(super) fn target_grid(old: &Geometry, spacing_mm: [f64; 3]) -> Result<Geometry, GeometryError> {
+/// The grid of this spacing.
+pub(super) fn target_grid(old: &Geometry, spacing_mm: [f64; 3], align: GridAlign) -> Result<Geometry, GeometryError> {
     let size = [0, 1, 2].map(|axis| {
         let n = (old.size[axis] as f64 * old.spacing_mm[axis] / spacing_mm[axis] - SIZE_TOLERANCE).ceil();
         n.clamp(1.0, 1e9) as usize
     });
-    let first = [0, 1, 2].map(|axis| old_index(old, size[axis], spacing_mm[axis], axis, 0));
+    let first = [0, 1, 2].map(|axis| old_index(old, (size[axis], spacing_mm[axis], align), axis, 0));
     Geometry::new(size, spacing_mm, old.voxel_to_world(first), old.directions)
 }
 
 /// Where voxel `index` of an axis of the new grid lies, in voxels of the old one.
-fn old_index(old: &Geometry, new_size: usize, new_spacing_mm: f64, axis: usize, index: usize) -> f64 {
+fn old_index(
+    old: &Geometry,
+    (new_size, new_spacing_mm, align): (usize, f64, GridAlign),
+    axis: usize,
+    index: usize,
+) -> f64 {
+    if align == GridAlign::Corner {
+        return (index as f64 + 0.5) * new_spacing_mm / old.spacing_mm[axis] - 0.5;
+    }
     let from_centre = index as f64 - (new_size as f64 - 1.0) / 2.0;
     (old.size[axis] as f64 - 1.0) / 2.0 + from_centre * new_spacing_mm / old.spacing_mm[axis]
 }
 
 /// The box of the new grid whose voxels can be touched by the region in `bounds` of the old grid.
-pub(super) fn touched(old: &Geometry, new: &Geometry, bounds: &BoundingBox) -> BoundingBox {
+pub(super) fn touched(old: &Geometry, new: &Geometry, bounds: &BoundingBox, align: GridAlign) -> BoundingBox {
     let at = |axis: usize, index: f64| {
+        if align == GridAlign::Corner {
+            return (index + 0.5) * old.spacing_mm[axis] / new.spacing_mm[axis] - 0.5;
+        }
         let from_centre = (index - (old.size[axis] as f64 - 1.0) / 2.0) * old.spacing_mm[axis] / new.spacing_mm[axis];
         from_centre + (new.size[axis] as f64 - 1.0) / 2.0
     };
@@ -80,12 +92,12 @@ pub(super) fn regrid<T: Sample>(
     old: &Geometry,
     new: &Geometry,
     wanted: &BoundingBox,
-    interpolation: Interpolation,
+    (interpolation, align): (Interpolation, GridAlign),
 ) -> Array3<f64> {
     let mut taps: [Vec<Tap>; 3] = [0, 1, 2].map(|axis| {
         (wanted.first[axis]..=wanted.last[axis])
             .map(|i| {
-                let at = old_index(old, new.size[axis], new.spacing_mm[axis], axis, i);
+                let at = old_index(old, (new.size[axis], new.spacing_mm[axis], align), axis, i);
                 Tap::at(at, old.size[axis], interpolation)
             })
             .collect()

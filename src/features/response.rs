@@ -67,10 +67,11 @@ pub fn response_map(image: &Volume<f32>, filter: &Filter, settings: &Settings) -
     let mut prepared = match &settings.resample {
         None => image.clone(),
         Some(resample) => {
-            let new = target_grid(old, resample.spacing_mm.along_axes(old.spacing_mm))?;
+            let new = target_grid(old, resample.spacing_mm.along_axes(old.spacing_mm), settings.grid_align)?;
             let all = BoundingBox { first: [0; 3], last: new.size.map(|n| n - 1) };
             super::prepare::limit(&all)?;
-            let voxels = regrid(&image.voxels, old, &new, &all, resample.interpolation).mapv(|v| v as f32);
+            let voxels = regrid(&image.voxels, old, &new, &all, (resample.interpolation, settings.grid_align))
+                .mapv(|v| v as f32);
             Volume { voxels, geometry: new }
         }
     };

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::filters::Filter;
+use super::perturb::Perturb;
 use super::{Family, FeatureError};
 use crate::image::Interpolation;
 
@@ -15,6 +16,8 @@ use crate::image::Interpolation;
 pub struct Settings {
     /// Interpolation to another grid; `None` when the image is on its final grid already.
     pub resample: Option<Resample>,
+    /// Where the new grid lies on the old one.
+    pub grid_align: GridAlign,
     /// Round intensities to integers after interpolation: Hounsfield units (IBSI 68QD).
     pub round_to_integers: bool,
     /// Which voxels leave the intensity mask (IBSI IFBZ). The morphological mask is never touched.
@@ -25,6 +28,8 @@ pub struct Settings {
     pub bin_anchor: BinAnchor,
     /// Discretisation of the intensity-volume histogram alone; `None` for intensities that are definite (CT).
     pub ivh: Discretise,
+    /// Whether kurtosis is told in excess of that of a normal distribution.
+    pub kurtosis: Kurtosis,
     /// Texture matrices.
     pub texture: Texture,
     /// Whether morphology has Moran's I and Geary's C: exact, they cost more than all other features together.
@@ -35,6 +40,9 @@ pub struct Settings {
     /// Grey levels of response maps; without it as those of the image, from the response's own minimum on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_discretise: Option<Discretise>,
+    /// Repeated measurements of a perturbed image and region; none without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub perturb: Option<Perturb>,
     /// Which families are computed.
     pub families: Vec<Family>,
 }
@@ -43,15 +51,18 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             resample: None,
+            grid_align: GridAlign::default(),
             round_to_integers: false,
             resegment: Resegment::default(),
             discretise: Discretise::None,
             bin_anchor: BinAnchor::default(),
             ivh: Discretise::None,
+            kurtosis: Kurtosis::default(),
             texture: Texture::default(),
             autocorrelation: true,
             filter: Vec::new(),
             response_discretise: None,
+            perturb: None,
             families: Family::ALL.iter().copied().filter(|family| *family != Family::Cross).collect(),
         }
     }
@@ -168,6 +179,28 @@ pub enum BinAnchor {
     Zero,
 }
 
+/// Where an interpolated grid lies on the one of the image.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GridAlign {
+    /// Both share their centre (IBSI 2.4).
+    #[default]
+    Centre,
+    /// Both share the outer corner of their first voxel.
+    Corner,
+}
+
+/// How kurtosis of intensities is told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kurtosis {
+    /// Less 3, that of a normal distribution (IBSI IPH6).
+    #[default]
+    Excess,
+    /// As it is.
+    Plain,
+}
+
 /// How texture matrices are made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -280,6 +313,11 @@ impl Settings {
         self.filter.is_empty() || self.filter.iter().any(|filter| matches!(filter, Filter::None(_)))
     }
 
+    /// Whether slices stay where they are.
+    pub(super) fn keeps_slices(&self) -> bool {
+        self.resample.is_some_and(|resample| matches!(resample.spacing_mm, Spacing::InPlane(_)))
+    }
+
     /// The settings for response maps: the range of re-segmentation is one of the image.
     pub(super) fn of_responses(&self) -> Self {
         let discretise = self.response_discretise.unwrap_or(self.discretise);
@@ -314,6 +352,9 @@ impl Settings {
                 Discretise::Bins(bins) => (1..=MAX_BINS).contains(&bins),
             };
             check(name, fits, "a positive bin width, or 1 to 65535 bins")?;
+        }
+        if let Some(expected) = self.perturb.and_then(|perturb| perturb.fault()) {
+            return Err(FeatureError::Setting { setting: "perturb", expected });
         }
         for filter in &self.filter {
             if let Some(expected) = filter.fault() {

@@ -90,6 +90,11 @@ impl<T> Row<T> {
         Self { feature, eval, undefined: "the value is not finite" }
     }
 
+    /// The feature, and the condition under which there is no value.
+    pub(super) fn told(&self) -> (&Feature, &'static str) {
+        (&self.feature, self.undefined)
+    }
+
     /// The condition under which there is no value.
     pub(super) const fn undefined_when(mut self, reason: &'static str) -> Self {
         self.undefined = reason;
@@ -99,16 +104,21 @@ impl<T> Row<T> {
 
 /// Every feature there is, family by family.
 pub fn all() -> impl Iterator<Item = &'static Feature> {
-    let morphology = super::morphology::ROWS.iter().map(|row| &row.feature);
-    let local = super::local::ROWS.iter().map(|row| &row.feature);
-    let intensity = super::intensity::ROWS.iter().map(|row| &row.feature);
-    let histogram = super::histogram::ROWS.iter().map(|row| &row.feature);
-    let ivh = super::ivh::ROWS.iter().map(|row| &row.feature);
-    let glcm = super::texture::glcm::ROWS.iter().map(|row| &row.feature);
-    let ngtdm = super::texture::ngtdm::ROWS.iter().map(|row| &row.feature);
-    let counted = super::texture::counted().map(|row| &row.feature);
+    rows().map(|(feature, _)| feature)
+}
+
+/// Every feature, and why it may have no value.
+pub(super) fn rows() -> impl Iterator<Item = (&'static Feature, &'static str)> {
+    let morphology = super::morphology::ROWS.iter().map(Row::told);
+    let local = super::local::ROWS.iter().map(Row::told);
+    let intensity = super::intensity::ROWS.iter().map(Row::told);
+    let histogram = super::histogram::ROWS.iter().map(Row::told);
+    let ivh = super::ivh::ROWS.iter().map(Row::told);
+    let glcm = super::texture::glcm::ROWS.iter().map(Row::told);
+    let ngtdm = super::texture::ngtdm::ROWS.iter().map(Row::told);
+    let counted = super::texture::counted().map(Row::told);
     let intensities = intensity.chain(histogram).chain(ivh);
-    morphology.chain(local).chain(intensities).chain(glcm).chain(counted).chain(ngtdm).chain(super::cross::features())
+    morphology.chain(local).chain(intensities).chain(glcm).chain(counted).chain(ngtdm).chain(super::cross::rows())
 }
 
 /// The feature of that tag (without aggregation suffix).

@@ -4,6 +4,7 @@
 
 mod components;
 mod displacement;
+pub mod distance;
 mod filter;
 mod geometry;
 pub mod hull;

@@ -1,5 +1,6 @@
 //! Pure numerics on slices and arrays: no images, no files, no DICOM.
 
+pub mod agreement;
 pub mod cholesky;
 pub mod contingency;
 pub mod eigen;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dicom_dictionary_std::tags;
+use serde_json::{Value, json};
 
 use super::error::PipelineError;
 use super::lesions::Lesion;
@@ -13,11 +14,12 @@ use super::roles::{self, Role};
 use crate::config::{Input, Protocol};
 use crate::dicom::attributes;
 use crate::features::filters::{Filter, Plain};
+use crate::features::perturb::{Draw, Robustness, perturb};
 use crate::features::{
-    Aggregation, Discretise, Extraction, Family, FeatureError, Resample, Resegment, Settings, Spacing,
+    Aggregation, Discretise, Extraction, Family, FeatureError, FeatureValue, Resample, Resegment, Settings, Spacing,
 };
 use crate::finding::FindingKind;
-use crate::image::{Modality, Volume};
+use crate::image::{Mask, Modality, Volume};
 use crate::normalise::{self, Aids, Fitted, Method, Scale};
 use crate::report::{Measured, MeasurementGroup};
 use crate::table::read_standard;
@@ -133,7 +135,8 @@ pub(super) fn settings(input: &Input, protocol: &Protocol, fitted: &Fitted, resa
         filter.insert(0, Filter::None(Plain {}));
     }
     let (discretise, response_discretise) = (input.discretise, input.response_discretise);
-    Settings { resample, discretise, filter, response_discretise, families, ..settings }
+    let perturb = protocol.features.perturb;
+    Settings { resample, discretise, filter, response_discretise, perturb, families, ..settings }
 }
 
 /// Slices below which an image is no volume.
@@ -185,13 +188,45 @@ pub(super) fn parameters(settings: &Settings, note: &str) -> Vec<String> {
     lines
 }
 
+/// What a block's features are worth: their spread over the perturbations that the settings ask for, and the value of each
+/// draw, from which intraclass correlations are computed over many lesions. `null` where none are asked for.
+pub(super) fn perturbations(image: &Volume<f32>, mask: &Mask, settings: &Settings) -> Value {
+    match perturb(image, mask, settings) {
+        Ok(None) => Value::Null,
+        Ok(Some(found)) => spreads(&found),
+        Err(error) => json!({ "refused": error.to_string() }),
+    }
+}
+
+fn spreads(found: &Robustness) -> Value {
+    let spreads = found.spreads();
+    let features: Vec<Value> = spreads
+        .iter()
+        .map(|((filter, tag), spread)| {
+            let of_draw = |(_, values): &(_, Vec<FeatureValue>)| {
+                values.iter().find(|value| value.tag == *tag && value.filter == *filter).map(|value| value.value)
+            };
+            let values: Vec<Option<f64>> = found.draws.iter().map(of_draw).collect();
+            json!({ "filter": filter, "tag": tag, "n": spread.n, "mean": spread.mean, "sd": spread.sd, "values": values })
+        })
+        .collect();
+    let draws: Vec<&Draw> = found.draws.iter().map(|(draw, _)| draw).collect();
+    json!({
+        "settings": found.settings,
+        "noise_sd": found.noise_sd,
+        "draws": draws,
+        "draws_without_region": found.empty,
+        "features": features,
+    })
+}
+
 /// The values of an extraction in the words of the result.
 pub(super) fn values(extraction: &Extraction, image_unit: &str) -> Vec<Measured> {
     extraction.values.iter().map(|value| measured(value, image_unit)).collect()
 }
 
 /// One value in the words of the result.
-pub(super) fn measured(value: &crate::features::FeatureValue, image_unit: &str) -> Measured {
+pub(super) fn measured(value: &FeatureValue, image_unit: &str) -> Measured {
     Measured {
         tag: value.tag.clone(),
         ibsi_id: value.feature.id.to_owned(),

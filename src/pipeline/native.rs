@@ -61,6 +61,7 @@ fn block(
         "source": role.origin,
         "normalisation": { "scale": scaled.fitted.scale, "note": scaled.fitted.note, "unit": scaled.unit },
         "steps": extraction.diagnostics,
+        "perturbations": measure::perturbations(&scaled.volume, &placed.mask, &settings),
     });
     let group = MeasurementGroup {
         lesion: lesion.told.number,

@@ -1,6 +1,7 @@
 //! The files of the pure stages: tables, models, the cohort. Read and written here, so that statistics know no files.
 
 mod active;
+pub mod agreement;
 mod cohort;
 pub mod combat;
 mod combat_file;

@@ -7,6 +7,7 @@ use radiomicsd::features::filters::{PHASE_1, PHASE_2};
 use radiomicsd::features::{Settings, extract, response_map};
 use radiomicsd::volume::nifti;
 
+use crate::page::documented;
 use crate::support::{nifti_phantom, reference};
 
 /// A row of the table of phase 1.
@@ -100,4 +101,6 @@ fn print(title: &str, counts: &BTreeMap<&str, (usize, usize)>, wrong: &[String])
     eprintln!("{:5} of {:5}  in all", sum.0, sum.1);
     wrong.iter().for_each(|line| eprintln!("wrong: {line}"));
     assert!(wrong.is_empty(), "{title}");
+    let rows = counts.iter().map(|(name, (matched, all))| ((*name).to_owned(), *matched, *all));
+    documented(title, &rows.chain([("in all".to_owned(), sum.0, sum.1)]).collect::<Vec<_>>());
 }

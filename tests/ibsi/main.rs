@@ -11,5 +11,6 @@ mod shared;
 mod consensus;
 mod diagnostics;
 mod filters;
+mod page;
 mod phantoms;
 mod support;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
+use crate::page::documented;
 pub use crate::shared::reference;
 use radiomicsd::features::{Extraction, Omission};
 use radiomicsd::image::{Mask, Volume};
@@ -87,5 +88,7 @@ impl Tally {
             eprintln!("missing: {line}");
         }
         assert!(self.wrong.is_empty() && self.missing.is_empty(), "{title}");
+        let rows = self.families.into_iter().map(|(family, (matched, all))| (family, matched, all));
+        documented(title, &rows.chain([("in all".to_owned(), sum.0, sum.1)]).collect::<Vec<_>>());
     }
 }

@@ -197,7 +197,7 @@ static ROWS: [Row<Habitat>; 4] = [
     row("habitat_interface", "Habitat area towards other habitats", Unit::Mm2, |h| h.interface),
 ];
 
-/// The rows' features.
-pub(super) fn features() -> impl Iterator<Item = &'static Feature> {
-    ROWS.iter().map(|row| &row.feature)
+/// The features of habitats.
+pub(super) fn rows() -> impl Iterator<Item = (&'static Feature, &'static str)> {
+    ROWS.iter().map(Row::told)
 }

@@ -148,8 +148,7 @@ static RELATION_ROWS: [Row<Relation>; 6] = [
 ];
 
 /// Every feature of the family.
-pub(super) fn features() -> impl Iterator<Item = &'static Feature> {
-    let joint = JOINT_ROWS.iter().chain(&PAIR_ROWS).map(|row| &row.feature);
-    let relation = RELATION_ROWS.iter().map(|row| &row.feature);
-    joint.chain(relation).chain(habitats::features())
+pub(super) fn rows() -> impl Iterator<Item = (&'static Feature, &'static str)> {
+    let joint = JOINT_ROWS.iter().chain(&PAIR_ROWS).map(Row::told);
+    joint.chain(RELATION_ROWS.iter().map(Row::told)).chain(habitats::rows())
 }
