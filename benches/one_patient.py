@@ -26,6 +26,7 @@ case_settle = "100ms"
 [[protocol]]
 name = "bench"
 reference = "CT"
+registration = {{ error_draws = 0 }}
 roi = {{ names = ['{roi}'] }}
   [[protocol.input]]
   role = "CT"

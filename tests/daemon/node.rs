@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_radiomicsd");
-/// How long anything may take before a test gives up.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long anything may take before a test gives up: a case with misregistration errors on a busy machine without the optimiser.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A protocol for the synthetic patient: CT and PET required, MR where it comes.
 pub const PROTOCOL: &str = r#"
