@@ -177,3 +177,27 @@ fn the_report_on_a_folder_names_the_rule_the_candidates_and_every_factor() {
     assert!(json["series"][0]["candidates"].as_array().unwrap().len() >= 3);
     assert!(json["series"][0]["other_kinds"]["bsa"].is_number());
 }
+
+#[test]
+fn a_defect_of_one_series_leaves_the_report_on_the_others_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let slices = files(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/patient/PT"));
+    let mut paths = slices.clone();
+    for (index, slice) in slices.iter().enumerate() {
+        let mut object = dicom_object::open_file(slice).unwrap();
+        object.put_str(tags::SERIES_INSTANCE_UID, VR::UI, "2.25.7");
+        object.put_str(tags::RESCALE_INTERCEPT, VR::DS, "5");
+        paths.push(folder.path().join(format!("{index}.dcm")));
+        object.write_to_file(&paths[paths.len() - 1]).unwrap();
+    }
+    let report = suv::report(&paths, &SuvSettings::default()).unwrap();
+    assert_eq!((report.series.len(), report.n_other_files), (2, 0));
+    for series in &report.series {
+        let broken = series.series == "2.25.7";
+        assert_eq!((series.error.is_some(), series.suv.is_some()), (broken, !broken));
+        assert_eq!(series.slices.len(), slices.len());
+        assert!(series.slices.iter().all(|slice| slice.factor.is_some() != broken));
+    }
+    let told = report.series.iter().find_map(|series| series.error.as_deref()).unwrap();
+    assert_eq!(told, "RescaleIntercept (0028,1052) of a PET is not 0");
+}
