@@ -88,7 +88,7 @@ struct FitArguments {
     /// Where the harmonised features go (CSV)
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Where a picture of the batches before and after goes (SVG)
+    /// Where a picture of the batches before and after goes (SVG); else it stands beside the model, by its name
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
     /// Print what was done as JSON
@@ -192,7 +192,7 @@ fn fit(arguments: &FitArguments) -> Result<(), CliError> {
         settings_sha256: arguments.settings_sha256.clone(),
         model: arguments.model.clone(),
         out: arguments.out.clone(),
-        picture: arguments.picture.clone(),
+        picture: Some(arguments.picture.clone().unwrap_or_else(|| arguments.model.with_extension("svg"))),
     };
     let spinner = progress::spinner("fitting");
     let outcome = combat::fit(&options, clock::now());

@@ -10,6 +10,7 @@ mod demo;
 mod error;
 mod features;
 mod files;
+mod fusion;
 mod icc;
 mod logging;
 mod process;
@@ -67,6 +68,8 @@ enum Command {
     Retry(cases::RetryArguments),
     /// Harmonise feature tables between scanners: fit, apply, accept a batch that came later
     Combat(combat::Arguments),
+    /// Predict from several blocks: train, judge, ask, put in force
+    Fusion(fusion::Arguments),
     /// What the cases gave, as a table for other programs
     Cohort(cohort::Arguments),
     /// Withdraw instances, series or cases from a running daemon: sources go, results are taken back
@@ -111,6 +114,7 @@ pub fn run(cli: Cli) -> Result<(), CliError> {
         Command::Case(arguments) => cases::case(&arguments),
         Command::Retry(arguments) => cases::retry(&arguments),
         Command::Combat(arguments) => combat::run(&arguments),
+        Command::Fusion(arguments) => fusion::run(&arguments),
         Command::Cohort(arguments) => cohort::run(&arguments),
         Command::Reject(arguments) => cases::reject(&arguments),
         Command::Reindex(arguments) => storage::reindex(&arguments),

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Config, Protocol};
+use super::Config;
 use crate::report::DocumentKind;
 
 impl Config {
@@ -13,15 +13,6 @@ impl Config {
     #[must_use]
     pub fn unsupported(&self) -> Vec<String> {
         let mut sentences = Vec::new();
-        let mut say = |condition: bool, sentence: &str| {
-            if condition {
-                sentences.push(sentence.to_owned());
-            }
-        };
-        say(
-            self.clinical.table.is_some(),
-            "clinical.table: fusion is not built yet: the table is read for harmonisation only",
-        );
         for destination in &self.destinations {
             for kind in &destination.send {
                 if !matches!(kind, DocumentKind::Sr | DocumentKind::Seg | DocumentKind::Reg) {
@@ -29,10 +20,6 @@ impl Config {
                     sentences.push(format!("destination.send: \"{name}\" is not built yet: none is sent"));
                 }
             }
-        }
-        for protocol in &self.protocols {
-            let prefix = format!("protocol \"{}\"", protocol.name);
-            sentences.extend(of_protocol(protocol).into_iter().map(|sentence| format!("{prefix}: {sentence}")));
         }
         sentences.dedup();
         sentences
@@ -70,12 +57,4 @@ impl Config {
             })
             .collect()
     }
-}
-
-fn of_protocol(protocol: &Protocol) -> Vec<String> {
-    let mut sentences = Vec::new();
-    if let Some(bundle) = &protocol.fusion.bundle {
-        sentences.push(format!("fusion.bundle: fusion is not built yet: nothing is predicted by \"{bundle}\""));
-    }
-    sentences
 }

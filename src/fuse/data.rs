@@ -1,11 +1,12 @@
 //! What a model learns from: blocks of features and an outcome.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::error::FuseError;
 use super::outcome::Outcome;
+use crate::harmonise::{Covariate, FitSettings};
 
 /// The features of one role, or of the clinic.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +28,30 @@ pub struct Dataset {
     pub blocks: Vec<Block>,
     /// The outcome.
     pub outcome: Outcome,
+    /// What is needed to harmonise blocks between scanners; none: they stay as they are.
+    pub harmonising: Option<Harmonising>,
+}
+
+/// Scanners and covariates of a cohort: each fold fits its own harmonisation from them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Harmonising {
+    /// The batch of every patient, by block; empty where it is not known. A block that is not there stays as it is.
+    pub batches: BTreeMap<String, Vec<String>>,
+    /// The covariates whose effect is kept.
+    pub covariates: Vec<Covariate>,
+    /// How it is fitted.
+    pub settings: FitSettings,
+}
+
+impl Harmonising {
+    fn of(&self, rows: &[usize]) -> Self {
+        let picked = |labels: &Vec<String>| rows.iter().filter_map(|row| labels.get(*row)).cloned().collect();
+        Self {
+            batches: self.batches.iter().map(|(block, labels)| (block.clone(), picked(labels))).collect(),
+            covariates: self.covariates.iter().map(|covariate| covariate.of(rows)).collect(),
+            settings: self.settings.clone(),
+        }
+    }
 }
 
 impl Dataset {
@@ -47,7 +72,24 @@ impl Dataset {
             }
             block.check(n)?;
         }
-        Ok(Self { patients, blocks, outcome })
+        Ok(Self { patients, blocks, outcome, harmonising: None })
+    }
+
+    /// The cohort with what is needed to harmonise it.
+    ///
+    /// # Errors
+    /// When labels or covariates have another number of rows.
+    pub fn with_harmonising(mut self, harmonising: Harmonising) -> Result<Self, FuseError> {
+        let expected = self.patients.len();
+        let labels =
+            harmonising.batches.iter().map(|(block, labels)| (format!("the batches of {block}"), labels.len()));
+        let covariates =
+            harmonising.covariates.iter().map(|known| (format!("covariate {}", known.name), known.n_rows()));
+        if let Some((what, found)) = labels.chain(covariates).find(|(_, found)| *found != expected) {
+            return Err(FuseError::Rows { what, found, expected });
+        }
+        self.harmonising = Some(harmonising);
+        Ok(self)
     }
 
     /// The block of that name.
@@ -63,6 +105,7 @@ impl Dataset {
             patients: rows.iter().filter_map(|row| self.patients.get(*row)).cloned().collect(),
             blocks: self.blocks.iter().map(|block| block.of(rows)).collect(),
             outcome: self.outcome.of(rows),
+            harmonising: self.harmonising.as_ref().map(|harmonising| harmonising.of(rows)),
         }
     }
 }

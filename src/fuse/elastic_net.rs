@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::design::{Design, add_scaled, mean_and_sd};
 use super::error::FuseError;
-use super::outcome::Survival;
+use super::outcome::{Outcome, Survival};
 
 /// Settings of a path.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -94,6 +94,23 @@ pub fn cox_path(x: &Design, follow_up: &[Survival], settings: &ElasticNet) -> Re
         return Err(FuseError::TooFew { what: "events", found: 0, expected: 1 });
     }
     path(x, follow_up.len(), &Loss::Cox(RiskSets::new(follow_up)), settings)
+}
+
+/// The log (partial) likelihood of linear predictors.
+pub(super) fn log_likelihood(eta: &[f64], outcome: &Outcome) -> f64 {
+    loss_of(outcome).log_likelihood(eta)
+}
+
+/// Its derivative by each linear predictor.
+pub(super) fn gradient(eta: &[f64], outcome: &Outcome) -> Vec<f64> {
+    loss_of(outcome).working(eta).gradient
+}
+
+fn loss_of(outcome: &Outcome) -> Loss<'_> {
+    match outcome {
+        Outcome::Binary(events) => Loss::Logistic(events),
+        Outcome::Survival(follow_up) => Loss::Cox(RiskSets::new(follow_up)),
+    }
 }
 
 fn path(x: &Design, n_rows: usize, loss: &Loss<'_>, settings: &ElasticNet) -> Result<Vec<PathStep>, FuseError> {

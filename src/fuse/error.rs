@@ -1,6 +1,7 @@
 //! Why a model cannot be fitted or asked.
 
 use crate::error::{Duty, Fault, Retry};
+use crate::harmonise::HarmoniseError;
 
 /// Why a model cannot be fitted, judged or asked. No error names a patient.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -57,6 +58,14 @@ pub enum FuseError {
     /// Two things of one name.
     #[error("{0} is there twice")]
     Twice(String),
+    /// The blocks cannot be harmonised.
+    #[error("block {block}: {source}")]
+    Harmonise {
+        /// Which block.
+        block: String,
+        /// Why.
+        source: HarmoniseError,
+    },
     /// A block or a feature that a model needs is not known.
     #[error("{0} is not there")]
     Absent(String),

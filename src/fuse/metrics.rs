@@ -46,7 +46,7 @@ pub fn discrimination(scores: &[f64], outcome: &Outcome, pairing: Pairing<'_>) -
 }
 
 /// Whether patient i is known to have had the event when j had not.
-fn earlier(outcome: &Outcome, i: usize, j: usize) -> bool {
+pub(super) fn earlier(outcome: &Outcome, i: usize, j: usize) -> bool {
     match outcome {
         Outcome::Binary(events) => events[i] && !events[j],
         Outcome::Survival(follow_up) => {

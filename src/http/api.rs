@@ -1,5 +1,7 @@
 //! Cases as JSON. The same types serve `radiomicsd cases|case|retry`, which read what is written here.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -15,6 +17,7 @@ use crate::dicom::rejection::RejectionReason;
 use crate::finding::Finding;
 use crate::report::DocumentKind;
 use crate::store::{CaseRecord, CaseState, DeliveryState, OutboxEntry, Store, StoreError};
+use crate::table::{ClinicalValue, TableError, put_clinical};
 
 /// Cases in one answer where the request says nothing.
 const CASES_DEFAULT: usize = 200;
@@ -264,6 +267,25 @@ fn refused(state: &HttpState, peer: Peer, headers: &HeaderMap) -> Option<Respons
         access::Refusal::Elsewhere | access::Refusal::CrossSite => StatusCode::FORBIDDEN,
     };
     Some(message(status, &refusal.to_string()))
+}
+
+/// Takes clinical values of a patient. The answer repeats neither the id nor a value.
+pub(super) async fn clinical(
+    State(state): State<HttpState>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Json(values): Json<BTreeMap<String, ClinicalValue>>,
+) -> Response {
+    if let Some(refusal) = refused(&state, peer, &headers) {
+        return refusal;
+    }
+    let storage = state.store.directory().to_owned();
+    match tokio::task::spawn_blocking(move || put_clinical(&storage, &id, values)).await {
+        Ok(Ok(())) => message(StatusCode::OK, "the values are kept; cases from now on use them"),
+        Ok(Err(TableError::Content(reason))) => message(StatusCode::UNPROCESSABLE_ENTITY, &reason),
+        Ok(Err(_)) | Err(_) => message(StatusCode::INTERNAL_SERVER_ERROR, "the values cannot be kept"),
+    }
 }
 
 /// What `POST /api/reject` takes.

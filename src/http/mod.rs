@@ -8,6 +8,7 @@
 //! | `/` | the status page |
 //! | `/api/cases`, `/api/cases/ID` | [`api::CaseList`], [`api::CaseDetail`] |
 //! | `POST /api/cases/ID/retry` | tries a parked or failed case again, and what could not be delivered |
+//! | `PUT /api/patients/ID/clinical` | clinical values of a patient by name, numbers or levels; replaces those put before |
 //! | `POST /api/reject` | withdraws instances, series or cases: [`api::RejectBody`] |
 //!
 //! Nothing here shows patient data: cases have ids of their own, UIDs are short hashes. What changes something needs the
@@ -29,7 +30,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
@@ -170,6 +171,7 @@ fn router(state: HttpState) -> Router {
         .route("/api/cases", get(api::cases))
         .route("/api/cases/{id}", get(api::case))
         .route("/api/cases/{id}/retry", post(api::retry))
+        .route("/api/patients/{id}/clinical", put(api::clinical))
         .route("/api/reject", post(api::reject).layer(DefaultBodyLimit::max(limit::REJECT_BYTES_MAX)))
         .layer(DefaultBodyLimit::max(limit::BODY_BYTES_MAX))
         .layer(middleware::from_fn(harden))

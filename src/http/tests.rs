@@ -100,15 +100,21 @@ async fn start(token: Option<&str>, not_ready: Option<&str>, reserve_bytes: u64)
 impl Server {
     /// One request with these further header lines: the status and the whole answer.
     async fn ask(&self, method: &str, path: &str, headers: &[&str]) -> (u16, String) {
+        self.send(method, path, headers, "").await
+    }
+
+    /// The same with a body.
+    async fn send(&self, method: &str, path: &str, headers: &[&str], body: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: 0\r\n");
+        let length = body.len();
+        let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {length}\r\n");
         if !headers.iter().any(|line| line.starts_with("Host:")) {
             request += "Host: localhost\r\n";
         }
         for line in headers {
             request += &format!("{line}\r\n");
         }
-        stream.write_all(format!("{request}\r\n").as_bytes()).await.unwrap();
+        stream.write_all(format!("{request}\r\n{body}").as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         (answer.split(' ').nth(1).unwrap().parse().unwrap(), answer)
@@ -269,4 +275,21 @@ async fn the_end_does_not_wait_for_an_idle_connection() {
     server.stop.send(()).unwrap();
     let ended = tokio::time::timeout(std::time::Duration::from_secs(20), server.task).await;
     ended.expect("the server ends").unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clinical_values_are_put_by_one_with_the_token_and_kept_for_the_patient() {
+    let server = start(Some("0123456789abcdef"), None, 0).await;
+    let (path, json) = ("/api/patients/p%2F1/clinical", "Content-Type: application/json");
+    let token = "Authorization: Bearer 0123456789abcdef";
+    let body = r#"{"stage": "II", "age": 61.25}"#;
+    assert_eq!(server.send("PUT", path, &[json], body).await.0, 401);
+    let (status, answer) = server.send("PUT", path, &[json, token], body).await;
+    assert_eq!(status, 200, "{answer}");
+    assert!(!answer.contains("p/1") && !answer.contains("61.25"), "no patient data in an answer: {answer}");
+    let known = crate::table::put_covariates(server.store.directory(), "p/1").unwrap();
+    assert_eq!(known.len(), 2);
+    assert_eq!(server.send("PUT", path, &[json, token], r#"{"": 1}"#).await.0, 422);
+    assert_eq!(server.send("PUT", path, &[json, token], r#"{"age": [1]}"#).await.0, 422);
+    assert_eq!(server.ask("GET", path, &[token]).await.0, 405);
 }

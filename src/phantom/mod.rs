@@ -9,6 +9,7 @@
 //! bytes on every machine.
 
 mod anatomy;
+mod cohort;
 mod contour;
 mod dicom;
 mod exact;
@@ -20,6 +21,7 @@ mod texture;
 mod truth;
 
 pub use anatomy::Tissue;
+pub use cohort::{BlockSettings, CohortSettings, SyntheticCohort, synthetic_cohort};
 pub use contour::Contour;
 pub use dicom::{
     EncodedInstance, IdentityConflict, SeriesObjects, SyntheticPatient, WriteOutError, Written, follow_up,

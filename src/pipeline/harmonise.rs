@@ -9,7 +9,7 @@ use crate::dicom::attributes::text;
 use crate::finding::FindingKind;
 use crate::harmonise::{BatchRules, Covariate};
 use crate::report::{ImageSeries, MeasurementGroup};
-use crate::table::{ActiveModels, TableError, batch_rules, clinical_covariates, harmonise_case};
+use crate::table::{ActiveModels, TableError, batch_rules, clinical_of, harmonise_case};
 
 /// Gives the values their harmonised twins, or says why they stay as they were measured.
 pub(super) fn harmonise(
@@ -59,5 +59,5 @@ fn in_force(
     let models = ActiveModels::load(&ActiveModels::folder(storage), name)?;
     let patient = images.iter().map(|image| text(&image.header, dicom_dictionary_std::tags::PATIENT_ID));
     let patient = patient.into_iter().find(|id| !id.is_empty()).unwrap_or_default();
-    Ok((models, batch_rules(rules)?, clinical_covariates(clinical, &patient)?))
+    Ok((models, batch_rules(rules)?, clinical_of(storage, clinical, &patient)?))
 }

@@ -13,7 +13,7 @@ use super::regions::Region;
 use super::remarks::Remarks;
 use super::roles::Role;
 use super::timing::{Stage, Watch};
-use super::{automatic, given, harmonise, lesions, maps, measure, native, pass, provenance, regions, roles};
+use super::{automatic, fuse, given, harmonise, lesions, maps, measure, native, provenance, regions, roles};
 use crate::case::CaseSpec;
 use crate::clock::Timestamp;
 use crate::config::{Config, Protocol};
@@ -101,7 +101,7 @@ pub fn run(job: &Job<'_>, progress: &(dyn Fn(Stage) + Sync)) -> Result<CaseResul
     watch.time(Stage::Harmonise, || {
         harmonise::harmonise(&mut groups, &images, job, protocol, &settings_hash, &mut remarks);
     });
-    watch.time(Stage::Fuse, || pass::fuse(protocol, &mut remarks));
+    let models = watch.time(Stage::Fuse, || fuse::fuse(&groups, &images, job, protocol, &settings_hash, &mut remarks));
     Ok(CaseResult {
         installation: job.installation.to_owned(),
         case_id: job.spec.id.0.clone(),
@@ -119,7 +119,7 @@ pub fn run(job: &Job<'_>, progress: &(dyn Fn(Stage) + Sync)) -> Result<CaseResul
         volumes: pictured(job.config, &roles, &scaled),
         images,
         groups,
-        models: Vec::new(),
+        models,
         findings: remarks.findings,
         notes: remarks.notes,
         timings: watch.into_timings(),

@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use super::csv::space_name;
-use super::{CaseResult, Code, ImageSeries, Lesion, Measured, MeasurementGroup, RegistrationResult, evaluate, header};
+use super::{
+    CaseResult, Code, ImageSeries, Lesion, Measured, MeasurementGroup, ModelOutput, RegistrationResult, evaluate,
+    header,
+};
 use crate::dicom::product;
 use crate::finding::Finding;
 
@@ -25,6 +28,7 @@ pub fn report_json(case: &CaseResult) -> Value {
         "lesions": case.lesions.iter().map(lesion).collect::<Vec<_>>(),
         "registrations": case.registrations.iter().map(registration).collect::<Vec<_>>(),
         "blocks": case.groups.iter().map(block).collect::<Vec<_>>(),
+        "predictions": case.models.iter().map(prediction).collect::<Vec<_>>(),
         "findings": all_findings(case),
         "notes": case.notes,
         "timings": case.timings,
@@ -39,6 +43,22 @@ fn all_findings(case: &CaseResult) -> Vec<Finding> {
         findings.extend(made.into_iter().filter(|finding| !case.findings.contains(finding)));
     }
     findings
+}
+
+fn prediction(output: &ModelOutput) -> Value {
+    json!({
+        "lesion": output.lesion,
+        "model": output.model,
+        "version": output.version,
+        "endpoint": output.endpoint,
+        "blocks": output.blocks,
+        "probability": output.probability,
+        "interval": output.interval,
+        "synergy": output.synergy,
+        "contributions": output.contributions,
+        "parameters": output.parameters,
+        "warnings": output.warnings,
+    })
 }
 
 fn series(image: &ImageSeries) -> Value {

@@ -14,7 +14,7 @@ use super::error::TableError;
 use super::json::{read_json, write_json};
 use super::scanner::{header_covariates, scanner_facts};
 use super::wide::{WideTable, number_text};
-use crate::dicom::attributes::text;
+use crate::dicom::attributes::{number, text};
 use crate::harmonise::{BatchRules, Batches, Covariate, Features, HarmoniseError, Values};
 use crate::report::CaseResult;
 
@@ -48,6 +48,12 @@ pub struct CohortRow {
     pub age: Option<f64>,
     /// Patient's Sex (0010,0040).
     pub sex: Option<String>,
+    /// Patient's Size (0010,1020) in metres.
+    #[serde(default)]
+    pub size_m: Option<f64>,
+    /// Patient's Weight (0010,1030) in kilograms.
+    #[serde(default)]
+    pub weight_kg: Option<f64>,
     /// One per role and lesion.
     pub blocks: Vec<CohortBlock>,
 }
@@ -111,9 +117,15 @@ impl CohortRow {
                 Values::Categorical(values) => sex = values.first().filter(|sex| !sex.is_empty()).cloned(),
             }
         }
+        let header_number = |tag| {
+            let values = case.images.iter().filter_map(|image| number(&image.header, tag).ok().flatten());
+            values.into_iter().find(|value| *value > 0.0 && value.is_finite())
+        };
         Self {
             format: FORMAT.to_owned(),
             version: VERSION,
+            size_m: header_number(tags::PATIENT_SIZE),
+            weight_kg: header_number(tags::PATIENT_WEIGHT),
             case: case.case_id.clone(),
             revision: case.revision,
             // A case without an id stands by itself.

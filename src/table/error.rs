@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Duty, Fault, Retry};
+use crate::fuse::FuseError;
 use crate::harmonise::HarmoniseError;
 use crate::store::StoreError;
 
@@ -71,6 +72,9 @@ pub enum TableError {
     /// The statistics refuse.
     #[error(transparent)]
     Harmonise(#[from] HarmoniseError),
+    /// A model cannot be trained or asked.
+    #[error(transparent)]
+    Fuse(#[from] FuseError),
     /// A file could not be written.
     #[error("{}: {source}", path.display())]
     Write {
@@ -104,6 +108,7 @@ impl Duty for TableError {
             | Self::Model { .. }
             | Self::Content(_) => Fault::Data,
             Self::Harmonise(error) => error.fault(),
+            Self::Fuse(error) => error.fault(),
             Self::Write { source, .. } => source.fault(),
         }
     }

@@ -2,12 +2,14 @@
 
 mod active;
 pub mod agreement;
+mod clinical;
 mod cohort;
 pub mod combat;
 mod combat_file;
 mod drift;
 mod error;
 mod export;
+pub mod fusion;
 mod json;
 #[cfg(feature = "parquet")]
 mod parquet;
@@ -20,6 +22,7 @@ mod testing;
 mod wide;
 
 pub use active::{ActiveModels, BlockHarmonised, column_name, harmonise_case};
+pub use clinical::{ClinicalValue, clinical_of, put_clinical, put_covariates};
 pub use cohort::{BATCH_COLUMN, Cohort, CohortBlock, CohortRow, CohortTable, PATIENT_COLUMN, table_of};
 pub use combat_file::{CombatContent, CombatFile};
 pub use drift::{BlockDrift, drift_of_cohort};

@@ -8,6 +8,7 @@
 #[path = "../shared/mod.rs"]
 mod shared;
 
+mod fusion;
 mod harmonise;
 mod misregistration;
 mod phantom;

@@ -5,6 +5,7 @@
 //! OUT/report.json             every case, and what was not processed and why
 //! OUT/CASE/NN-name.dcm        the SEG and SR objects of one case
 //! OUT/CASE/features.csv, report.json
+//! OUT/cohort/CASE.json        the case as a row of a cohort, for `fusion` and `combat`
 //! ```
 
 mod folder;
@@ -26,6 +27,7 @@ use crate::daemon::wanted;
 use crate::finding::Finding;
 use crate::pipeline::{self, Job};
 use crate::report::{self, CaseResult, Document};
+use crate::table::{Cohort, CohortRow, batch_rules};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -63,24 +65,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), CliError> {
             return Err(CliError::Usage(format!("--protocol: the configuration has no protocol {name:?}")));
         }
     }
-    let keywords = config.iter().flat_map(Config::keywords).collect::<Vec<_>>();
-    let folder = Folder::read(&arguments.directory, &keywords)?;
-    let config = match config {
-        Some(config) => config,
-        None => protocol::of_modalities(&folder, &arguments.out)?,
-    };
-    std::fs::create_dir_all(&arguments.out).map_err(|error| CliError::failed("--out", error))?;
-    let now = created_at()?;
-    let changes = group(&folder, &config, now);
-    let mut cases = Vec::new();
-    for change in changes {
-        let outcome = match &change.standing {
-            Standing::Ready(spec) => process(spec, &folder, &config, now, &arguments.out)?,
-            Standing::Parked { reason } => Err((reason.clone(), Vec::new())),
-            Standing::Collecting { waits_for } => Err((waits_for.clone(), Vec::new())),
-        };
-        cases.push(Done { change, outcome });
-    }
+    let (folder, cases) = measure(&arguments.directory, config, &arguments.out)?;
     write_summary(&cases, &folder, arguments)?;
     if cases.iter().any(|case| case.outcome.is_ok()) {
         return Ok(());
@@ -92,6 +77,42 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), CliError> {
     } else {
         format!("no case could be processed: {}", reasons.join("; "))
     }))
+}
+
+/// Measures all patients of a folder as a cohort: what `fusion --patients` asks for. The results stay in `out`.
+pub(super) fn measure_cohort(directory: &Path, config: Option<&Path>, out: &Path) -> Result<(), CliError> {
+    let config = config.map(Config::load).transpose()?;
+    let (_, cases) = measure(directory, config, out)?;
+    for (case, reason) in cases.iter().filter_map(|case| Some((&case.change.id, &case.outcome.as_ref().err()?.0))) {
+        eprintln!("radiomicsd: case {}: not measured: {reason}", case.0);
+    }
+    if cases.iter().any(|case| case.outcome.is_ok()) {
+        return Ok(());
+    }
+    Err(CliError::Failed(format!("{}: no patient could be measured", directory.display())))
+}
+
+/// Every case of a folder through the pipeline, its results written.
+fn measure(directory: &Path, config: Option<Config>, out: &Path) -> Result<(Folder, Vec<Done>), CliError> {
+    let keywords = config.iter().flat_map(Config::keywords).collect::<Vec<_>>();
+    let folder = Folder::read(directory, &keywords)?;
+    let config = match config {
+        Some(config) => config,
+        None => protocol::of_modalities(&folder, out)?,
+    };
+    std::fs::create_dir_all(out).map_err(|error| CliError::failed("--out", error))?;
+    let now = created_at()?;
+    let changes = group(&folder, &config, now);
+    let mut cases = Vec::new();
+    for change in changes {
+        let outcome = match &change.standing {
+            Standing::Ready(spec) => process(spec, &folder, &config, now, out)?,
+            Standing::Parked { reason } => Err((reason.clone(), Vec::new())),
+            Standing::Collecting { waits_for } => Err((waits_for.clone(), Vec::new())),
+        };
+        cases.push(Done { change, outcome });
+    }
+    Ok((folder, cases))
 }
 
 /// The moment that documents carry: now, or `SOURCE_DATE_EPOCH` (seconds) so that a run can be repeated to the byte.
@@ -149,6 +170,9 @@ fn process(
     let documents = report::documents_wanted(&result, &wanted(config))
         .map_err(|error| CliError::failed("the documents could not be made", error))?;
     write_case(&result, &documents, &out.join(&spec.id.0)).map_err(|error| CliError::failed("--out", error))?;
+    let rules = batch_rules(config.batch.rules.as_deref()).map_err(|error| CliError::failed("batch.rules", error))?;
+    let row = CohortRow::of(&result, &rules);
+    Cohort::of_storage(out).put(&row).map_err(|error| CliError::failed("--out", error))?;
     Ok(Ok(result))
 }
 
