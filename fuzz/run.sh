@@ -8,7 +8,7 @@ seeds=${2:-}
 mkdir -p corpus/pdu corpus/header corpus/volume
 if [ -n "$seeds" ]; then
     # Small files only: what makes a reader fail is in the header.
-    find "$seeds" -name '*.dcm' -size -64k | head -n 40 | while read -r file; do
+    find "$seeds" -name '*.dcm' -size -64k | sort | awk 'NR <= 40' | while read -r file; do
         name=$(cksum <"$file" | cut -d' ' -f1)
         cp "$file" "corpus/header/$name"
         cp "$file" "corpus/volume/$name"

@@ -27,7 +27,8 @@ fn features_measured_through_a_registration_have_an_error_and_those_of_the_drawn
     for tag in ["stat_mean", "stat_var", "stat_max"] {
         let (of_moved, delta, value) = error("PT", tag);
         assert!(of_moved.is_some_and(|e| e > 0.0 && e < value.abs()), "{tag} {of_moved:?} of {value}");
-        assert!(delta.is_some_and(|d| d > 0.0), "{tag}");
+        // The hottest voxel stays inside the region when that is moved by a millimetre.
+        assert!(delta.is_some_and(|d| if tag == "stat_max" { d >= 0.0 } else { d > 0.0 }), "{tag} {delta:?}");
         assert_eq!(error("CT", tag).0, None, "the drawing is on the CT itself");
     }
     assert!(error("CT", "stat_mean").1.is_some(), "what a millimetre does to the mean is always told");
