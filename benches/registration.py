@@ -57,11 +57,10 @@ def matrix(transform):
     return m
 
 
-def simpleitk(case):
+def simpleitk_rigid(fixed, moving):
+    """SimpleITK's rigid registration by Mattes mutual information, set up and not run."""
     import SimpleITK as sitk
 
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(THREADS)
-    fixed, moving = image(case / "fixed"), image(case / "moving")
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(50)
     method.SetMetricSamplingStrategy(method.RANDOM)
@@ -76,6 +75,15 @@ def simpleitk(case):
         fixed, moving, sitk.Euler3DTransform(), sitk.CenteredTransformInitializerFilter.GEOMETRY
     )
     method.SetInitialTransform(start, inPlace=False)
+    return method
+
+
+def simpleitk(case):
+    import SimpleITK as sitk
+
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(THREADS)
+    fixed, moving = image(case / "fixed"), image(case / "moving")
+    method = simpleitk_rigid(fixed, moving)
     found = method.Execute(fixed, moving)
     while isinstance(found, sitk.CompositeTransform):
         found = found.GetNthTransform(0)

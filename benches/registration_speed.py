@@ -15,6 +15,8 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from registration import simpleitk_rigid
+
 THREADS = 2
 
 
@@ -62,20 +64,7 @@ def ours(bench, paths, kind):
 def simpleitk(paths, _):
     fixed, moving = (sitk.ReadImage(str(path), sitk.sitkFloat32) for path in paths)
     began = time.perf_counter()
-    method = sitk.ImageRegistrationMethod()
-    method.SetMetricAsMattesMutualInformation(50)
-    method.SetMetricSamplingStrategy(method.RANDOM)
-    method.SetMetricSamplingPercentage(0.2, 1)
-    method.SetInterpolator(sitk.sitkLinear)
-    method.SetOptimizerAsRegularStepGradientDescent(2.0, 1e-4, 200)
-    method.SetOptimizerScalesFromPhysicalShift()
-    method.SetShrinkFactorsPerLevel([4, 2, 1])
-    method.SetSmoothingSigmasPerLevel([4, 2, 0])
-    method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
-    start = sitk.CenteredTransformInitializer(
-        fixed, moving, sitk.Euler3DTransform(), sitk.CenteredTransformInitializerFilter.GEOMETRY
-    )
-    method.SetInitialTransform(start, inPlace=False)
+    method = simpleitk_rigid(fixed, moving)
     method.Execute(fixed, moving)
     return time.perf_counter() - began
 

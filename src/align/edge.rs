@@ -9,7 +9,7 @@
 
 #![allow(clippy::cast_precision_loss)] // counts
 
-use crate::image::Volume;
+use crate::image::{FWHM_PER_SIGMA, Volume};
 use crate::math::special::normal_cdf;
 
 /// Values that are air, and values that are skin and fat, HU.
@@ -32,7 +32,7 @@ const SIGMA_MAX: f64 = 2.5;
 pub fn edge_fwhm_mm(ct: &Volume<f32>) -> [Option<f64>; 3] {
     [0, 1, 2].map(|axis| {
         let samples = profiles(ct, axis)?;
-        Some(fitted_sigma(&samples) * 2.354_820_045 * ct.geometry.spacing_mm[axis])
+        Some(fitted_sigma(&samples) * FWHM_PER_SIGMA * ct.geometry.spacing_mm[axis])
     })
 }
 

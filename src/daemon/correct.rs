@@ -4,20 +4,32 @@
 //! Nothing is written down for it. A case says when it was handed out and an instance when it came: after a crash the two
 //! tell what was corrected since.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::case::{CaseId, CaseSpec};
+use crate::case::CaseSpec;
 use crate::clock::Timestamp;
+use crate::dicom::facts::InstanceFacts;
 use crate::dicom::uid::Uid;
 use crate::store::{CaseRecord, Store, StoreError};
 
-/// The cases that are made of any of these instances.
-pub(super) fn cases_made_of(store: &Store, instances: &[Uid]) -> Result<Vec<CaseId>, StoreError> {
+/// The cases that are made of any of these instances. Only those are read whole to which one of their series belongs.
+pub(super) fn cases_made_of<'a>(
+    store: &Store,
+    instances: impl Iterator<Item = &'a InstanceFacts>,
+) -> Result<Vec<CaseRecord>, StoreError> {
+    let (mut series, mut uids) = (BTreeSet::new(), BTreeSet::new());
+    for facts in instances {
+        series.insert(&facts.series);
+        uids.insert(&facts.sop_instance);
+    }
     let mut found = Vec::new();
     for bare in store.cases()? {
-        let spec = store.case(&bare.id)?.and_then(|record| record.spec);
-        if spec.is_some_and(|spec| spec.instances().any(|used| instances.contains(used))) {
-            found.push(bare.id);
+        if !bare.series.iter().any(|of_case| series.contains(of_case)) {
+            continue;
+        }
+        let Some(record) = store.case(&bare.id)? else { continue };
+        if record.spec.as_ref().is_some_and(|spec| spec.instances().any(|used| uids.contains(used))) {
+            found.push(record);
         }
     }
     Ok(found)
@@ -35,11 +47,19 @@ impl Newest {
         }
     }
 
+    /// Whether anything came for the series of a case after it was handed out: what a case in a list tells.
+    pub(super) fn may_be_corrected(&self, bare: &CaseRecord) -> bool {
+        bare.handed_at.is_some_and(|handed_at| bare.series.iter().any(|series| self.is_newer(series, handed_at)))
+    }
+
+    fn is_newer(&self, series: &Uid, than: Timestamp) -> bool {
+        self.0.get(series).is_some_and(|newest| *newest > than)
+    }
+
     /// Whether something that a case is made of came after the case was handed out.
     pub(super) fn is_corrected(&self, store: &Store, record: &CaseRecord) -> Result<bool, StoreError> {
         let (Some(spec), Some(handed_at)) = (&record.spec, record.handed_at) else { return Ok(false) };
-        let is_newer = |series: &Uid| self.0.get(series).is_some_and(|newest| *newest > handed_at);
-        for used in suspects(spec, is_newer) {
+        for used in suspects(spec, |series| self.is_newer(series, handed_at)) {
             if store.instance(used)?.is_some_and(|instance| instance.received_at > handed_at) {
                 return Ok(true);
             }

@@ -157,20 +157,19 @@ impl Grouping {
             }
         }
         if !corrections.is_empty() {
-            self.correct(&corrections).await;
+            self.correct(corrections).await;
         }
     }
 
     /// Groups anew what has another header now, and has every case made again that was made of it.
-    async fn correct(&mut self, corrections: &[InstanceFacts]) {
+    async fn correct(&mut self, corrections: Vec<InstanceFacts>) {
         let series: BTreeSet<&Uid> = corrections.iter().map(|facts| &facts.series).collect();
         for series in series {
             self.regroup(series).await;
         }
-        let instances: Vec<Uid> = corrections.iter().map(|facts| facts.sop_instance.clone()).collect();
         let store = self.store.clone();
-        let cases = self.blocking(move || correct::cases_made_of(&store, &instances)).await;
-        for id in cases.unwrap_or_default() {
+        let cases = self.blocking(move || correct::cases_made_of(&store, corrections.iter())).await;
+        for CaseRecord { id, .. } in cases.unwrap_or_default() {
             info!(case = %id.0, "a header was corrected: the case is made again");
             self.grouper.lapse(&id);
         }
@@ -406,7 +405,8 @@ fn replay(
     let mut grouper = Grouper::new(settings, protocols);
     let (mut unfinished, mut lapsed) = (Vec::new(), Vec::new());
     let mut newest = Newest::default();
-    for bare in store.cases()? {
+    let cases = store.cases()?;
+    for bare in &cases {
         let Some(record) = store.case(&bare.id)? else { continue };
         grouper.remember(record.id.clone(), record.created_at, record.spec.clone());
         if record.lapsed {
@@ -420,9 +420,9 @@ fn replay(
         newest.add(&instance.facts.series, instance.received_at);
         grouper.add(&instance.facts, instance.received_at);
     })?;
-    for bare in store.cases()? {
+    for bare in cases.iter().filter(|bare| !bare.lapsed && newest.may_be_corrected(bare)) {
         let Some(record) = store.case(&bare.id)? else { continue };
-        if !record.lapsed && newest.is_corrected(store, &record)? {
+        if newest.is_corrected(store, &record)? {
             lapsed.push(record.id);
         }
     }

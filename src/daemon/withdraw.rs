@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use dicom_object::InMemDicomObject;
 use tracing::{error, info, warn};
 
+use super::correct;
 use super::installation::installation;
 use super::now;
 use crate::audit::{Audit, Event, Party, PatientObjects, SopClassCount, StudyObjects};
@@ -82,18 +83,8 @@ pub(super) fn supersede_all(
     withdrawn: &Withdrawn,
     reason: RejectionReason,
 ) -> Result<Vec<CaseRecord>, StoreError> {
-    let series = withdrawn.series();
-    let mut records = Vec::new();
-    for bare in store.cases()? {
-        if !bare.series.iter().any(|of_case| series.contains(of_case)) {
-            continue;
-        }
-        let Some(record) = store.case(&bare.id)? else { continue };
-        if is_made_of(&record, withdrawn) {
-            records.push(supersede(store, record, reason)?);
-        }
-    }
-    Ok(records)
+    let made_of = correct::cases_made_of(store, withdrawn.instances.iter().map(|instance| &instance.facts))?;
+    made_of.into_iter().map(|record| supersede(store, record, reason)).collect()
 }
 
 /// Takes the case out of the cohort, and its results back: the case as it is after that.
@@ -172,12 +163,6 @@ fn take_back(store: &Store, case: &CaseId, revision: u32, reason: RejectionReaso
 
 fn header(bytes: &[u8]) -> Option<InMemDicomObject> {
     crate::dicom::part10::header_of(bytes, Keep::Facts).ok().map(|(object, _)| object)
-}
-
-/// Whether a case is made of any of these instances.
-fn is_made_of(record: &CaseRecord, withdrawn: &Withdrawn) -> bool {
-    let Some(spec) = &record.spec else { return false };
-    spec.instances().any(|used| withdrawn.instances.iter().any(|instance| instance.facts.sop_instance == *used))
 }
 
 fn tell(audit: &Audit, rejection: &Rejection, instances: &[StoredInstance]) {

@@ -28,7 +28,7 @@ pub use geometry::{Geometry, GeometryError};
 pub use interpolation::Interpolation;
 pub use modality::Modality;
 pub use oblique::gaussian_covariance;
-pub use psf::Psf;
+pub use psf::{FWHM_PER_SIGMA, Psf};
 pub use reduce::{coarse_grid, reduce};
 pub use region::Region;
 pub use resample::{resample, resample_mask, source_region};

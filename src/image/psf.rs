@@ -6,7 +6,7 @@ use super::{Geometry, Modality};
 use crate::math::linalg::{self, Mat3, Vec3};
 
 /// Full width at half maximum of a Gaussian in standard deviations: 2 sqrt(2 ln 2).
-const FWHM_PER_SIGMA: f64 = 2.354_820_045_030_949_3;
+pub const FWHM_PER_SIGMA: f64 = 2.354_820_045_030_949_3;
 
 /// The resolution of an image as a Gaussian along the image's own axes x, y (in plane) and z (through plane).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -6,19 +6,18 @@ use std::time::Duration;
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 use dicom_ul::pdu::{PresentationContextProposed, PresentationContextResultReason};
-use radiomicsd::audit::Audit;
 use radiomicsd::case::CaseId;
 use radiomicsd::clock;
 use radiomicsd::dicom::uid::Uid;
 use radiomicsd::dicom::{attributes, part10, write};
-use radiomicsd::net::deliver::{Backoff, Outlet, run};
+use radiomicsd::net::deliver::{Backoff, Outlet};
 use radiomicsd::net::dimse::{Command, NotificationRq, Response};
 use radiomicsd::net::pdu::{Event, Part, p_data};
 use radiomicsd::net::{NodeSettings, Peer as PeerSettings, Status};
 use radiomicsd::store::{CommitmentState, DeliveryState};
 use tokio_util::sync::CancellationToken;
 
-use crate::deliver::{destination, save, uid};
+use crate::deliver::{delivering, destination, save, uid};
 use crate::peer::{CT, IMPLICIT, Peer, request};
 use crate::support::{Server, data_set_of, open_settings, slice, slice_uid, store_in, title, until};
 
@@ -79,6 +78,16 @@ fn report(command: &Command, data_set: &[u8]) -> (u16, Vec<Uid>, Vec<(Uid, u32)>
     let failed = attributes::items(&object, tags::FAILED_SOP_SEQUENCE);
     let reason = |item| attributes::count(item, tags::FAILURE_REASON).unwrap().unwrap();
     (rq.type_id.unwrap(), committed, failed.iter().map(|item| (instance(item), reason(item))).collect())
+}
+
+/// What goes to this archive, which is asked to commit to it.
+fn asked_to_commit(archive: &Server) -> Outlet {
+    let backoff = Backoff {
+        first: Duration::from_millis(50),
+        max: Duration::from_millis(50),
+        give_up_after: Duration::from_secs(60),
+    };
+    Outlet { destination: destination(archive.address.port()), backoff, storage_commitment: true }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -167,24 +176,8 @@ async fn a_delivery_is_done_when_the_destination_has_committed_over_an_associati
     let case = CaseId("case-1".to_owned());
     let documents = save(&sender.store, &case, 0..3);
     sender.store.enqueue(&case, 1, "TEST", &documents, clock::now()).unwrap();
-    let outlet = Outlet {
-        destination: destination(archive.address.port()),
-        backoff: Backoff {
-            first: Duration::from_millis(50),
-            max: Duration::from_millis(50),
-            give_up_after: Duration::from_secs(60),
-        },
-        storage_commitment: true,
-    };
-    let delivering = tokio::spawn(run(
-        sender.store.clone(),
-        vec![outlet],
-        clock::now,
-        Arc::default(),
-        Arc::default(),
-        Audit::none(),
-        stop.clone(),
-    ));
+    let outlet = asked_to_commit(&archive);
+    let delivering = delivering(&sender.store, outlet, Arc::default(), &stop);
     until(|| sender.store.outbox().is_empty()).await;
     let entries = sender.store.deliveries(&case, 1).unwrap();
     assert!(entries.iter().all(|entry| {
@@ -208,25 +201,9 @@ async fn what_the_destination_lost_is_sent_again_and_committed_on_the_same_assoc
     // Marked as sent without having been sent: as if the archive had lost it.
     let lost = store.outbox().into_iter().find(|entry| entry.id.sop_instance == documents[0]).unwrap();
     store.mark_sent_to_be_committed(&lost.id, clock::now()).unwrap();
-    let outlet = Outlet {
-        destination: destination(archive.address.port()),
-        backoff: Backoff {
-            first: Duration::from_millis(50),
-            max: Duration::from_millis(50),
-            give_up_after: Duration::from_secs(60),
-        },
-        storage_commitment: true,
-    };
+    let outlet = asked_to_commit(&archive);
     let stop = CancellationToken::new();
-    let delivering = tokio::spawn(run(
-        store.clone(),
-        vec![outlet],
-        clock::now,
-        Arc::default(),
-        Arc::default(),
-        Audit::none(),
-        stop.clone(),
-    ));
+    let delivering = delivering(&store, outlet, Arc::default(), &stop);
     until(|| store.outbox().is_empty()).await;
     assert_eq!(archive.node.counts().stored, 2);
     assert!(documents.iter().all(|document| archive.store.is_committed(document).unwrap()));

@@ -20,6 +20,7 @@ use radiomicsd::net::{NodeSettings, Status};
 use radiomicsd::report::{Document, DocumentKind};
 use radiomicsd::store::{DeliveryState, Store};
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{
@@ -222,6 +223,12 @@ pub fn save(store: &Store, case: &CaseId, numbers: std::ops::Range<u16>) -> Vec<
     documents.into_iter().map(|document| document.sop_instance).collect()
 }
 
+/// The delivery loop to one destination, until `stop`.
+pub fn delivering(store: &Store, outlet: Outlet, changed: Arc<Notify>, stop: &CancellationToken) -> JoinHandle<()> {
+    let (store, stop) = (store.clone(), stop.clone());
+    tokio::spawn(run(store, vec![outlet], clock::now, changed, Arc::default(), Audit::none(), stop))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_outbox_waits_for_a_peer_that_is_down_and_survives_a_restart() {
     let directory = tempfile::tempdir().unwrap();
@@ -240,15 +247,7 @@ async fn the_outbox_waits_for_a_peer_that_is_down_and_survives_a_restart() {
         store.enqueue(&case, 1, "TEST", &documents, clock::now()).unwrap();
         let stop = CancellationToken::new();
         let changed = Arc::new(Notify::new());
-        let task = tokio::spawn(run(
-            store.clone(),
-            vec![outlet.clone()],
-            clock::now,
-            changed,
-            Arc::default(),
-            Audit::none(),
-            stop.clone(),
-        ));
+        let task = delivering(&store, outlet.clone(), changed, &stop);
         until(|| 2 <= attempts(&store)).await;
         assert!(store.outbox().iter().all(|entry| entry.state == DeliveryState::Pending && !entry.reason.is_empty()));
         stop.cancel();
@@ -258,15 +257,7 @@ async fn the_outbox_waits_for_a_peer_that_is_down_and_survives_a_restart() {
     let store = store_in(directory.path(), 0);
     let stop = CancellationToken::new();
     let changed = Arc::new(Notify::new());
-    let task = tokio::spawn(run(
-        store.clone(),
-        vec![outlet],
-        clock::now,
-        Arc::clone(&changed),
-        Arc::default(),
-        Audit::none(),
-        stop.clone(),
-    ));
+    let task = delivering(&store, outlet, Arc::clone(&changed), &stop);
     until(|| store.outbox().is_empty()).await;
     for number in 0..3 {
         assert_eq!(receiver.data_set(&slice_uid(number)), Some(data_set_of(&slice(number, 64))));
@@ -310,15 +301,7 @@ async fn delivered_of_two(first_class: &str) -> (Vec<Uid>, Vec<bool>) {
     let handed_over = || store.enqueue_one_of_each(&case, 1, "TEST", &[&both], clock::now()).unwrap();
     handed_over();
     let changed = Arc::new(Notify::new());
-    let task = tokio::spawn(run(
-        store.clone(),
-        vec![outlet],
-        clock::now,
-        Arc::clone(&changed),
-        Arc::default(),
-        Audit::none(),
-        stop.clone(),
-    ));
+    let task = delivering(&store, outlet, Arc::clone(&changed), &stop);
     until(|| store.outbox().is_empty()).await;
     // Handed over again, as after a crash: it was decided for good.
     handed_over();
@@ -355,15 +338,7 @@ async fn what_a_peer_refuses_for_good_is_given_up_and_stays_visible() {
         Backoff { first: Duration::from_secs(5), max: Duration::from_secs(5), give_up_after: Duration::from_secs(60) };
     let outlet = Outlet { destination: outlet_destination, backoff, storage_commitment: false };
     let stop = CancellationToken::new();
-    let task = tokio::spawn(run(
-        store.clone(),
-        vec![outlet],
-        clock::now,
-        Arc::default(),
-        Arc::default(),
-        Audit::none(),
-        stop.clone(),
-    ));
+    let task = delivering(&store, outlet, Arc::default(), &stop);
     until(|| store.outbox().iter().all(|entry| entry.state == DeliveryState::GivenUp)).await;
     let entry = store.outbox().pop().unwrap();
     assert_eq!(Some(entry.id.sop_instance), documents.pop());

@@ -57,7 +57,6 @@ fn values() -> Vec<(&'static str, String)> {
         ("store_statuses", rows(STORE_STATUSES.iter().map(|(status, when)| format!("{status} | {when}")))),
         ("commitment_failures", commitment_failures()),
         ("proposed", proposed()),
-        ("give_up", "7 days".to_owned()),
         ("tls_versions", tls_versions()),
         ("cipher_suites", tls::cipher_suites().join(", ")),
     ];

@@ -96,20 +96,6 @@ const REG_TYPE_1: &[Tag] = &[
     tags::SOFTWARE_VERSIONS,
     tags::FRAME_OF_REFERENCE_UID,
     tags::CONTENT_LABEL,
-    tags::REGISTRATION_SEQUENCE,
-    tags::REFERENCED_SERIES_SEQUENCE,
-];
-
-const DEFORMABLE_REG_TYPE_1: &[Tag] = &[
-    tags::CONTENT_DATE,
-    tags::CONTENT_TIME,
-    tags::MANUFACTURER,
-    tags::MANUFACTURER_MODEL_NAME,
-    tags::DEVICE_SERIAL_NUMBER,
-    tags::SOFTWARE_VERSIONS,
-    tags::FRAME_OF_REFERENCE_UID,
-    tags::CONTENT_LABEL,
-    tags::DEFORMABLE_REGISTRATION_SEQUENCE,
     tags::REFERENCED_SERIES_SEQUENCE,
 ];
 
@@ -119,11 +105,16 @@ pub(super) fn check(file: &DefaultDicomObject, violations: &mut Vec<Violation>) 
     let (type_1, type_2): (&[Tag], &[Tag]) = match class.as_str() {
         report if SrClass::from_sop_class(report).is_some() => (SR_TYPE_1, SR_TYPE_2),
         uids::SEGMENTATION_STORAGE => (SEG_TYPE_1, SEG_TYPE_2),
-        uids::SPATIAL_REGISTRATION_STORAGE => (REG_TYPE_1, SEG_TYPE_2),
-        uids::DEFORMABLE_SPATIAL_REGISTRATION_STORAGE => (DEFORMABLE_REG_TYPE_1, SEG_TYPE_2),
+        uids::SPATIAL_REGISTRATION_STORAGE | uids::DEFORMABLE_SPATIAL_REGISTRATION_STORAGE => (REG_TYPE_1, SEG_TYPE_2),
         _ => (&[], &[]),
     };
-    let missing = TYPE_1.iter().chain(type_1).filter(|tag| !has_value(file, **tag));
+    // The two kinds of registrations differ in where the transform is.
+    let transform = match class.as_str() {
+        uids::SPATIAL_REGISTRATION_STORAGE => Some(&tags::REGISTRATION_SEQUENCE),
+        uids::DEFORMABLE_SPATIAL_REGISTRATION_STORAGE => Some(&tags::DEFORMABLE_REGISTRATION_SEQUENCE),
+        _ => None,
+    };
+    let missing = TYPE_1.iter().chain(type_1).chain(transform).filter(|tag| !has_value(file, **tag));
     let absent = TYPE_2.iter().chain(type_2).filter(|tag| file.get(**tag).is_none());
     violations.extend(missing.chain(absent).map(|tag| Violation::Missing(Named(*tag).to_string())));
     for (tag, meta) in [
