@@ -164,6 +164,11 @@ pub(super) fn case(arguments: &CaseArguments) -> Result<(), CliError> {
         ]
     });
     text += &rows(findings.collect(), &["FINDING", "SUBJECT", "POLICY", "DETAIL"]);
+    let predictions = detail.predictions.iter().map(|p| {
+        let told = |text: &Option<String>| text.clone().unwrap_or_default();
+        vec![p.lesion.to_string(), p.model.clone(), p.status.clone(), told(&p.code), told(&p.reason)]
+    });
+    text += &rows(predictions.collect(), &["LESION", "MODEL", "PREDICTION", "CODE", "REASON"]);
     let documents = detail.results.iter().flat_map(|result| {
         result.documents.iter().map(|d| vec![result.revision.to_string(), d.name.clone(), d.instance.clone()])
     });

@@ -79,6 +79,9 @@ pub struct CaseDetail {
     pub inputs: Vec<InputView>,
     /// Its complete revisions, oldest first.
     pub results: Vec<ResultView>,
+    /// What the model in force said of the lesions of the newest revision, without the values.
+    #[serde(default)]
+    pub predictions: Vec<PredictionView>,
     /// What was or is to be sent of its results.
     pub deliveries: Vec<DeliveryView>,
 }
@@ -101,6 +104,25 @@ pub struct ResultView {
     pub revision: u32,
     /// Its documents.
     pub documents: Vec<DocumentView>,
+}
+
+/// Whether a model said something of one lesion; as in `report.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PredictionView {
+    /// The lesion.
+    pub lesion: usize,
+    /// The model.
+    pub model: String,
+    /// The version of the model.
+    pub version: String,
+    /// `predicted` or `refused`.
+    pub status: String,
+    /// The code of the reason, where it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The reason in a sentence, where it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// One document of a revision.
@@ -206,7 +228,9 @@ fn detail(store: &Store, id: &CaseId) -> Result<Option<CaseDetail>, StoreError> 
     });
     let mut results = Vec::new();
     let mut deliveries = Vec::new();
-    for result in store.results(id)? {
+    let saved = store.results(id)?;
+    let predictions = saved.last().map(|result| predictions(&result.report_json)).unwrap_or_default();
+    for result in saved {
         let documents = result.documents.iter().map(|document| DocumentView {
             kind: document.reference.kind,
             name: document.reference.name.clone(),
@@ -215,7 +239,17 @@ fn detail(store: &Store, id: &CaseId) -> Result<Option<CaseDetail>, StoreError> 
         results.push(ResultView { revision: result.revision, documents: documents.collect() });
         deliveries.extend(store.deliveries(id, result.revision)?.into_iter().map(DeliveryView::from));
     }
-    Ok(Some(CaseDetail { inputs: inputs.collect(), case: CaseView::from(record), results, deliveries }))
+    Ok(Some(CaseDetail { inputs: inputs.collect(), case: CaseView::from(record), results, deliveries, predictions }))
+}
+
+/// The predictions of a `report.json`; none where it cannot be read, or is of a version that did not tell them so.
+fn predictions(report: &std::path::Path) -> Vec<PredictionView> {
+    #[derive(Deserialize)]
+    struct Told {
+        predictions: Vec<PredictionView>,
+    }
+    let read = || serde_json::from_slice::<Told>(&std::fs::read(report).ok()?).ok();
+    read().map(|told| told.predictions).unwrap_or_default()
 }
 
 pub(super) async fn cases(State(state): State<HttpState>, query: Query<ListQuery>) -> Response {

@@ -5,9 +5,9 @@ use super::remarks::Remarks;
 use crate::config::Protocol;
 use crate::dicom::attributes::text;
 use crate::finding::FindingKind;
-use crate::fuse::{CLINICAL, Patient, PatientBlock, Prediction, Refusal, Scale};
+use crate::fuse::{Bundle, CLINICAL, Patient, PatientBlock, Prediction, Refusal, Scale};
 use crate::harmonise::{BatchRules, Covariate};
-use crate::report::{ImageSeries, MeasurementGroup, ModelOutput};
+use crate::report::{ImageSeries, MeasurementGroup, ModelOutput, ModelRefusal};
 use crate::table::fusion::{self, BundleFile, clinic, clinical_values};
 use crate::table::{TableError, batch_rules, clinical_of, column_name, scanner_facts};
 
@@ -19,7 +19,14 @@ struct Known<'a> {
     clinic: Vec<Covariate>,
 }
 
-/// One prediction per lesion, or a finding that says why there is none.
+/// What the bundle in force said of the lesions.
+#[derive(Debug, Default)]
+pub(super) struct Fused {
+    pub(super) models: Vec<ModelOutput>,
+    pub(super) refusals: Vec<ModelRefusal>,
+}
+
+/// One prediction per lesion, or a refusal and a finding that say why there is none.
 pub(super) fn fuse(
     groups: &[MeasurementGroup],
     images: &[ImageSeries],
@@ -27,22 +34,22 @@ pub(super) fn fuse(
     protocol: &Protocol,
     settings_sha256: &str,
     remarks: &mut Remarks<'_>,
-) -> Vec<ModelOutput> {
+) -> Fused {
     let Some(name) = &protocol.fusion.bundle else {
         not_fused("", "no bundle", remarks);
-        return Vec::new();
+        return Fused::default();
     };
     let known = match known(name, images, job) {
         Ok(known) => known,
         Err(error) => {
             not_fused("", &format!("bundle \"{name}\" cannot be used: {error}"), remarks);
-            return Vec::new();
+            return Fused::default();
         }
     };
     let mut lesions: Vec<usize> = groups.iter().map(|group| group.lesion).collect();
     lesions.sort_unstable();
     lesions.dedup();
-    let mut outputs = Vec::new();
+    let mut fused = Fused::default();
     for lesion in lesions {
         let subject = format!("lesion {lesion}");
         let of_lesion: Vec<&MeasurementGroup> = groups.iter().filter(|group| group.lesion == lesion).collect();
@@ -53,15 +60,52 @@ pub(super) fn fuse(
                     known.file.id,
                     found.blocks.join(", ")
                 ));
-                outputs.push(output(&known, lesion, found));
+                fused.models.push(output(&known, lesion, found));
             }
             Err(refusal) => {
                 let reason = format!("bundle {} refuses: {}: {refusal}", known.file.id, refusal.code());
                 not_fused(&subject, &reason, remarks);
+                fused.refusals.push(refused(&known, lesion, &of_lesion, &refusal));
             }
         }
     }
-    outputs
+    fused
+}
+
+/// A refusal as the report tells it.
+fn refused(known: &Known<'_>, lesion: usize, groups: &[&MeasurementGroup], refusal: &Refusal) -> ModelRefusal {
+    let bundle = &known.file.bundle;
+    let measured = |block: &&String| groups.iter().any(|group| group.role == **block);
+    let clinical = |block: &&String| **block == CLINICAL && !clinical_values(&known.clinic).is_empty();
+    ModelRefusal {
+        lesion,
+        model: known.name.to_owned(),
+        version: known.file.id.clone(),
+        endpoint: endpoint(bundle),
+        blocks: bundle.blocks().filter(|block| measured(block) || clinical(block)).cloned().collect(),
+        code: refusal.code().to_owned(),
+        reason: refusal.to_string(),
+        parameters: identification(&known.file),
+    }
+}
+
+/// What is predicted; for survival with its horizon.
+fn endpoint(bundle: &Bundle) -> String {
+    match bundle.fitted.scale {
+        Scale::Logistic => bundle.endpoint.clone(),
+        Scale::Hazard { horizon, .. } => format!("{} by {horizon:.3}", bundle.endpoint),
+    }
+}
+
+/// Which bundle it is, one `key=value` line each.
+fn identification(file: &BundleFile) -> Vec<String> {
+    let method = file.bundle.fitted.method;
+    vec![
+        format!("bundle={}", file.id),
+        format!("bundle_sha256={}", file.sha256),
+        format!("method={} {}", method.fusion(), method.name()),
+        format!("settings_sha256={}", file.settings_sha256.as_deref().unwrap_or("not known")),
+    ]
 }
 
 fn not_fused(subject: &str, reason: &str, remarks: &mut Remarks<'_>) {
@@ -113,16 +157,7 @@ fn predict(
 fn output(known: &Known<'_>, lesion: usize, found: Prediction) -> ModelOutput {
     let file = &known.file;
     let bundle = &file.bundle;
-    let endpoint = match bundle.fitted.scale {
-        Scale::Logistic => bundle.endpoint.clone(),
-        Scale::Hazard { horizon, .. } => format!("{} by {horizon:.3}", bundle.endpoint),
-    };
-    let mut parameters = vec![
-        format!("bundle={}", file.id),
-        format!("bundle_sha256={}", file.sha256),
-        format!("method={} {}", bundle.fitted.method.fusion(), bundle.fitted.method.name()),
-        format!("settings_sha256={}", file.settings_sha256.as_deref().unwrap_or("not known")),
-    ];
+    let mut parameters = identification(file);
     if let Some([event, none]) = found.set {
         let classes = [event.then_some("event"), none.then_some("no event")];
         let set: Vec<&str> = classes.into_iter().flatten().collect();
@@ -140,7 +175,7 @@ fn output(known: &Known<'_>, lesion: usize, found: Prediction) -> ModelOutput {
         lesion,
         model: known.name.to_owned(),
         version: file.id.clone(),
-        endpoint,
+        endpoint: endpoint(bundle),
         blocks: found.blocks,
         probability: found.probability,
         interval: found.interval,

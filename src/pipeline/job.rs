@@ -101,7 +101,7 @@ pub fn run(job: &Job<'_>, progress: &(dyn Fn(Stage) + Sync)) -> Result<CaseResul
     watch.time(Stage::Harmonise, || {
         harmonise::harmonise(&mut groups, &images, job, protocol, &settings_hash, &mut remarks);
     });
-    let models = watch.time(Stage::Fuse, || fuse::fuse(&groups, &images, job, protocol, &settings_hash, &mut remarks));
+    let fused = watch.time(Stage::Fuse, || fuse::fuse(&groups, &images, job, protocol, &settings_hash, &mut remarks));
     Ok(CaseResult {
         installation: job.installation.to_owned(),
         case_id: job.spec.id.0.clone(),
@@ -119,7 +119,8 @@ pub fn run(job: &Job<'_>, progress: &(dyn Fn(Stage) + Sync)) -> Result<CaseResul
         volumes: pictured(job.config, &roles, &scaled),
         images,
         groups,
-        models,
+        models: fused.models,
+        refusals: fused.refusals,
         findings: remarks.findings,
         notes: remarks.notes,
         timings: watch.into_timings(),

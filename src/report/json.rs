@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::csv::space_name;
 use super::{
-    CaseResult, Code, ImageSeries, Lesion, Measured, MeasurementGroup, ModelOutput, RegistrationResult, evaluate,
-    header,
+    CaseResult, Code, ImageSeries, Lesion, Measured, MeasurementGroup, ModelOutput, ModelRefusal, RegistrationResult,
+    evaluate, header,
 };
 use crate::dicom::product;
 use crate::finding::Finding;
@@ -28,7 +28,7 @@ pub fn report_json(case: &CaseResult) -> Value {
         "lesions": case.lesions.iter().map(lesion).collect::<Vec<_>>(),
         "registrations": case.registrations.iter().map(registration).collect::<Vec<_>>(),
         "blocks": case.groups.iter().map(block).collect::<Vec<_>>(),
-        "predictions": case.models.iter().map(prediction).collect::<Vec<_>>(),
+        "predictions": case.models.iter().map(prediction).chain(case.refusals.iter().map(refusal)).collect::<Vec<_>>(),
         "findings": all_findings(case),
         "notes": case.notes,
         "timings": case.timings,
@@ -45,9 +45,24 @@ fn all_findings(case: &CaseResult) -> Vec<Finding> {
     findings
 }
 
+fn refusal(refusal: &ModelRefusal) -> Value {
+    json!({
+        "lesion": refusal.lesion,
+        "status": "refused",
+        "model": refusal.model,
+        "version": refusal.version,
+        "endpoint": refusal.endpoint,
+        "blocks": refusal.blocks,
+        "code": refusal.code,
+        "reason": refusal.reason,
+        "parameters": refusal.parameters,
+    })
+}
+
 fn prediction(output: &ModelOutput) -> Value {
     json!({
         "lesion": output.lesion,
+        "status": "predicted",
         "model": output.model,
         "version": output.version,
         "endpoint": output.endpoint,

@@ -47,6 +47,8 @@ pub struct CaseResult {
     pub registrations: Vec<RegistrationResult>,
     /// What predictive models said of lesions.
     pub models: Vec<ModelOutput>,
+    /// Of which lesions predictive models said nothing, and why.
+    pub refusals: Vec<ModelRefusal>,
     /// The images' values by role, in the units of the features, where pictures are wanted.
     pub volumes: BTreeMap<String, Arc<Volume<f32>>>,
     /// Remarks on the data and the processing.
@@ -225,6 +227,27 @@ pub struct ModelOutput {
     pub warnings: Vec<String>,
     /// The model card in short, for the PDF.
     pub card: String,
+}
+
+/// Why a predictive model said nothing of one lesion.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ModelRefusal {
+    /// [`Lesion::number`].
+    pub lesion: usize,
+    /// The model's name.
+    pub model: String,
+    /// The model's version.
+    pub version: String,
+    /// What it would predict.
+    pub endpoint: String,
+    /// The blocks that it was asked with.
+    pub blocks: Vec<String>,
+    /// The reason as a word for machines, such as `not_harmonised`.
+    pub code: String,
+    /// The reason as a sentence.
+    pub reason: String,
+    /// The model's identification, one `key=value` line each.
+    pub parameters: Vec<String>,
 }
 
 /// What one stage took.

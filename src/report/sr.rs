@@ -77,7 +77,7 @@ pub(super) fn reports(
     put_document(&mut header, &findings);
     evidence(case, roles, segmentations).put(&mut header, &reference.study);
     let mut subjects = vec![(Subject::Measurements, measurement_groups(case, roles, segmentations, &findings)?)];
-    if !case.models.is_empty() {
+    if !(case.models.is_empty() && case.refusals.is_empty()) {
         subjects.push((Subject::Model, model::groups(case, roles, segmentations)?));
     }
     let mut reports = Vec::with_capacity(subjects.len() * classes.len());

@@ -7,6 +7,7 @@ mod shared;
 mod commands;
 mod delivery;
 mod faults;
+mod fusion;
 mod hostile;
 mod kills;
 mod node;

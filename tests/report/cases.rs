@@ -11,8 +11,8 @@ use radiomicsd::dicom::write::{put_items, put_text};
 use radiomicsd::finding::{Finding, FindingKind};
 use radiomicsd::image::{Geometry, Mask, Transform};
 use radiomicsd::report::{
-    CaseResult, Code, ImageSeries, Lesion, Measured, MeasurementGroup, ModelOutput, RegistrationResult, RoiOrigin,
-    Space, StageTiming,
+    CaseResult, Code, ImageSeries, Lesion, Measured, MeasurementGroup, ModelOutput, ModelRefusal, RegistrationResult,
+    RoiOrigin, Space, StageTiming,
 };
 
 pub fn uid(name: &str) -> Uid {
@@ -31,6 +31,8 @@ pub struct Plan {
     pub harmonised: bool,
     /// A model's output for each lesion, and an estimated registration of the PET.
     pub outputs: bool,
+    /// The model says nothing of the last lesion.
+    pub refused: bool,
 }
 
 impl Default for Plan {
@@ -44,6 +46,7 @@ impl Default for Plan {
             other_study: false,
             harmonised: true,
             outputs: true,
+            refused: false,
         }
     }
 }
@@ -58,6 +61,11 @@ pub fn case(plan: &Plan) -> CaseResult {
             groups.extend(plan.spaces.iter().map(|space| group(plan, image, lesion, mask.clone(), *space)));
         }
     }
+    let (predicted, refused) = match (plan.outputs, plan.refused) {
+        (false, _) => (&lesions[..0], &lesions[..0]),
+        (true, false) => (&lesions[..], &lesions[..0]),
+        (true, true) => lesions.split_at(lesions.len() - 1),
+    };
     CaseResult {
         installation: "test-installation".into(),
         case_id: "case-1".into(),
@@ -76,10 +84,11 @@ pub fn case(plan: &Plan) -> CaseResult {
             Finding::new(FindingKind::ContourOffSlice, "lesion 2", "1 contour lies 0.7 slices off"),
         ],
         registrations: if plan.outputs && plan.roles.len() > 1 { vec![registration()] } else { Vec::new() },
-        models: if plan.outputs { lesions.iter().map(model).collect() } else { Vec::new() },
+        models: predicted.iter().map(model).collect(),
+        refusals: refused.iter().map(refusal).collect(),
         notes: vec!["not harmonised: no model".into(), "not fused: no bundle".into()],
         timings: vec![StageTiming { stage: "extract".into(), seconds: 1.5, peak_memory_bytes: 1 << 30 }],
-        lesions,
+        lesions: lesions.clone(),
         ..CaseResult::default()
     }
 }
@@ -110,6 +119,19 @@ fn model(lesion: &Lesion) -> ModelOutput {
         parameters: vec!["model_sha256=0000".into()],
         warnings: if lesion.number == 1 { vec!["block MR_T1 was missing".into()] } else { Vec::new() },
         card: "Trained on a synthetic cohort.".into(),
+    }
+}
+
+fn refusal(lesion: &Lesion) -> ModelRefusal {
+    ModelRefusal {
+        lesion: lesion.number,
+        model: "late fusion".into(),
+        version: "2026.1".into(),
+        endpoint: "lung metastasis".into(),
+        blocks: vec!["CT".into(), "PT".into()],
+        code: "pattern_not_validated".into(),
+        reason: "the model was not validated with CT, PT alone".into(),
+        parameters: vec!["bundle_sha256=0000".into()],
     }
 }
 

@@ -161,6 +161,27 @@ fn the_model_report_has_groups_of_its_own_template_and_says_what_is_missing() {
 }
 
 #[test]
+fn a_model_that_says_nothing_gives_a_report_with_the_code_of_its_reason_and_no_number() {
+    let case = case(&Plan { refused: true, lesions: 1, ..Plan::default() });
+    assert!(case.models.is_empty());
+    let documents = documents(&case).unwrap();
+    let document = documents.iter().find(|document| document.name == "sr-model").unwrap();
+    let group = groups(&read_content(&open(document)).unwrap()).remove(0);
+    assert_eq!(group.content, Content::Container { template: Some("1501".into()) });
+    assert!(numbers(&group).is_empty());
+    let Content::Code(reason) = &group.child(&c::REFUSAL_REASON).unwrap().content else { panic!() };
+    assert_eq!(reason.meaning, "pattern not validated");
+    let Content::Code(quality) = &group.child(&c::QUALITY_ASSESSMENT).unwrap().content else { panic!() };
+    assert!(quality.is(&c::QUALITY_REFUSED));
+    let said = format!("{group:?}");
+    for words in ["pattern_not_validated: the model was not", "bundle_sha256=0000", "research use", "2026.1"] {
+        assert!(said.contains(words), "{words}");
+    }
+    let told = &radiomicsd::report::report_json(&case)["predictions"][0];
+    assert_eq!((&told["status"], &told["code"]), (&"refused".into(), &"pattern_not_validated".into()));
+}
+
+#[test]
 fn a_registration_object_takes_the_moving_images_into_the_references_frame() {
     let wanted = Wanted { kinds: vec![DocumentKind::Reg], ..Wanted::default() };
     for other_study in [false, true] {

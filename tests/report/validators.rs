@@ -92,6 +92,12 @@ fn a_partial_revision_passes_every_validator() {
     validate("revision", &second);
 }
 
+#[test]
+fn a_model_report_of_refusals_alone_or_beside_a_prediction_passes_every_validator() {
+    validate("refused", &case(&Plan { lesions: 1, refused: true, ..Plan::default() }));
+    validate("refused-beside", &case(&Plan { refused: true, ..Plan::default() }));
+}
+
 /// Compares every value that highdicom reads from the report with the table, and counts what dcmqi reads.
 const ROUND_TRIP: &str = r#"
 import csv, json, subprocess, sys, warnings

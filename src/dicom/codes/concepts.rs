@@ -228,6 +228,10 @@ pub const FEATURE: Coded = Coded::of(super::OWN, "FEATURE", "Feature");
 pub const QUALITY_PASSED: Coded = Coded::of(super::OWN, "QAOK", "Passed");
 /// Passed with warnings: our own.
 pub const QUALITY_WARNINGS: Coded = Coded::of(super::OWN, "QAPASS", "Passed with warnings");
+/// Nothing predicted: our own.
+pub const QUALITY_REFUSED: Coded = Coded::of(super::OWN, "QAREFUSED", "Nothing predicted");
+/// Reason why nothing is predicted: our own.
+pub const REFUSAL_REASON: Coded = Coded::of(super::OWN, "REFUSAL", "Reason why nothing is predicted");
 /// Finding on the data or the processing: our own.
 pub const DATA_FINDING: Coded = Coded::of(super::OWN, "DATAFIND", "Finding on the data or the processing");
 /// Intended use: our own.

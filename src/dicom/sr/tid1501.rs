@@ -34,8 +34,12 @@ pub struct MeasurementGroup {
     pub method: Coded,
     /// Rows 6 and 7.
     pub site: Option<Site>,
+    /// TID 4019 for the whole group, where no measurement carries it.
+    pub algorithm: Option<AlgorithmIdentification>,
     /// Row 10, TID 300.
     pub measurements: Vec<GroupMeasurement>,
+    /// Why there is no measurement, an addition that the extensible template allows.
+    pub refusal: Option<Coded>,
     /// Quality assessment, an addition that the extensible template allows.
     pub quality: Coded,
     /// Row 10b: what the values come from.
@@ -54,7 +58,9 @@ pub fn measurement_group(group: MeasurementGroup) -> Item {
     ];
     children.extend(group.finding.map(|finding| Item::code(contains, c::FINDING, finding))); // row 3b
     children.extend(tid1419::common(Some(&group.method), group.site.as_ref())); // rows 5 to 8
+    children.extend(group.algorithm.as_ref().map(tid4019::algorithm_identification).unwrap_or_default());
     children.extend(group.measurements.into_iter().map(measurement)); // row 10
+    children.extend(group.refusal.map(|reason| Item::code(contains, c::REFUSAL_REASON, reason)));
     children.push(Item::code(contains, c::QUALITY_ASSESSMENT, group.quality));
     let sources = group.sources.into_iter();
     children.extend(sources.map(|image| Item::new(contains, c::SOURCE_OF_MEASUREMENT, Content::Image(image)))); // row 10b

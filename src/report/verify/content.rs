@@ -46,7 +46,7 @@ static ROOT_ROWS: [Row; 13] = [
 ];
 
 /// The rows of TID 1411, 1419, 1501 and 4019 directly under a group, whatever their order.
-static GROUP_ROWS: [Row; 13] = [
+static GROUP_ROWS: [Row; 14] = [
     (c::TRACKING_IDENTIFIER, HasObsContext, "TEXT"),
     (c::TRACKING_UID, HasObsContext, "UIDREF"),
     (c::FINDING, Contains, "CODE"),
@@ -56,6 +56,7 @@ static GROUP_ROWS: [Row; 13] = [
     (c::ALGORITHM_VERSION, HasConceptMod, "TEXT"),
     (c::ALGORITHM_PARAMETERS, HasConceptMod, "TEXT"),
     (c::QUALITY_ASSESSMENT, Contains, "CODE"),
+    (c::REFUSAL_REASON, Contains, "CODE"),
     (c::REFERENCED_SEGMENT, Contains, "IMAGE"),
     (c::SOURCE_SERIES_FOR_SEGMENTATION, Contains, "UIDREF"),
     (c::SOURCE_OF_MEASUREMENT, Contains, "IMAGE"),
@@ -100,7 +101,8 @@ fn fits(item: &Item, (_, relationship, value_type): &Row) -> bool {
     item.relationship == *relationship && item.content.value_type() == *value_type
 }
 
-/// TID 1411 or 1501 groups, never both; each with a tracking UID of its own, at least one value, and rows that fit.
+/// TID 1411 or 1501 groups, never both; each with a tracking UID of its own, rows that fit, and at least one value, or with
+/// TID 1501, whose values are optional, the reason why there is none.
 fn check_groups(root: &Item, violations: &mut Vec<Violation>) {
     let Some(index) = root.children.iter().position(|child| child.concept.is(&c::IMAGING_MEASUREMENTS)) else { return };
     let Some(measurements) = root.children.get(index) else { return };
@@ -124,8 +126,10 @@ fn check_groups(root: &Item, violations: &mut Vec<Violation>) {
             Some(Content::UidRef(uid)) if tracking.insert(uid.clone()) => {}
             _ => fails(&place, "the group has no tracking UID of its own"),
         }
-        if !group.children.iter().any(|child| matches!(child.content, Content::Num(_))) {
-            fails(&place, "the group has no measurement");
+        let n_values = group.children.iter().filter(|child| matches!(child.content, Content::Num(_))).count();
+        let refused = group.child(&c::REFUSAL_REASON).is_some();
+        if (n_values == 0) != refused || (refused && template == "1411") {
+            fails(&place, "the group has neither a measurement nor a reason why there is none, or both");
         }
         for (index, child) in group.children.iter().enumerate() {
             let row = GROUP_ROWS.iter().find(|(concept, _, _)| child.concept.is(concept));
