@@ -273,6 +273,7 @@ impl Prepared {
             created_at,
             utc_offset_s: jiff::tz::TimeZone::system().to_offset(created_at).seconds(),
             previous: self.previous.clone(),
+            keeps_images: handover::wanted(&self.config).shows_images(),
         }
     }
 

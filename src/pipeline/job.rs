@@ -20,7 +20,7 @@ use crate::config::{Config, Protocol};
 use crate::dicom::uid::Uid;
 use crate::features::Family;
 use crate::image::Volume;
-use crate::report::{CaseResult, DocumentKind, DocumentReference, ImageSeries, MeasurementGroup, Space};
+use crate::report::{CaseResult, DocumentReference, ImageSeries, MeasurementGroup, Space};
 use crate::store::Digest;
 
 /// One case with everything that its result depends on.
@@ -40,6 +40,8 @@ pub struct Job<'a> {
     pub utc_offset_s: i32,
     /// The documents of the revision before this one.
     pub previous: Vec<DocumentReference>,
+    /// Whether the result keeps the images, for documents that show them.
+    pub keeps_images: bool,
 }
 
 /// One stored instance.
@@ -116,7 +118,7 @@ pub fn run(job: &Job<'_>, progress: &(dyn Fn(Stage) + Sync)) -> Result<CaseResul
         inputs_digest,
         lesions: lesions.into_iter().map(|lesion| lesion.told).collect(),
         registrations: maps::results(&roles, &maps, protocol),
-        volumes: pictured(job.config, &roles, &scaled),
+        volumes: pictured(job, &roles, &scaled),
         images,
         groups,
         models: fused.models,
@@ -181,12 +183,8 @@ fn note_what_is_not_used(protocol: &Protocol, remarks: &mut Remarks<'_>) {
     }
 }
 
-/// The images in the units of their features, where a destination takes pictures of them.
-fn pictured(config: &Config, roles: &[Role<'_>], scaled: &[Option<Scaled>]) -> BTreeMap<String, Arc<Volume<f32>>> {
-    let takes = |kind: &DocumentKind| matches!(kind, DocumentKind::Picture | DocumentKind::Pdf);
-    if !config.destinations.iter().flat_map(|destination| &destination.send).any(takes) {
-        return BTreeMap::new();
-    }
-    let both = roles.iter().zip(scaled);
+/// The images in the units of their features, where pictures of them are wanted.
+fn pictured(job: &Job<'_>, roles: &[Role<'_>], scaled: &[Option<Scaled>]) -> BTreeMap<String, Arc<Volume<f32>>> {
+    let both = roles.iter().zip(scaled).filter(|_| job.keeps_images);
     both.filter_map(|(role, scaled)| Some((role.name().to_owned(), scaled.as_ref()?.volume.clone()))).collect()
 }

@@ -7,6 +7,8 @@
 
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // pixels
 
+use super::picture::planes::through;
+use super::picture::window::{Window, byte};
 use super::png::Rgb;
 use crate::image::{Geometry, Interpolation, Transform, Volume, resample};
 use crate::math::linalg::{self, Vec3};
@@ -28,8 +30,6 @@ const GAP_PIXELS: usize = 6;
 const FIELDS: f64 = 12.0;
 /// Points along each axis at which the common field of view is looked for.
 const LATTICE: usize = 25;
-/// Shares of the values that are black and white.
-const WINDOW: [f64; 2] = [0.02, 0.995];
 
 /// The pictures of a pair under a map from the fixed to the moving space.
 ///
@@ -38,7 +38,7 @@ const WINDOW: [f64; 2] = [0.02, 0.995];
 pub fn compare(fixed: &Volume<f32>, moving: &Volume<f32>, map: &Transform) -> std::io::Result<Comparison> {
     let windows = [Window::of(fixed), Window::of(moving)];
     let middle = middle_of_both(&fixed.geometry, &moving.geometry, map);
-    let planes: Vec<Geometry> = planes(&fixed.geometry, middle);
+    let planes = planes(&fixed.geometry, middle);
     let rows: Vec<Vec<[Rgb; 2]>> = [&Transform::Identity, map]
         .into_iter()
         .map(|map| planes.iter().map(|plane| panel(fixed, moving, plane, map, &windows)).collect())
@@ -77,9 +77,8 @@ fn middle_of_both(fixed: &Geometry, moving: &Geometry, map: &Transform) -> Vec3 
     if n > 0.0 { linalg::scale(1.0 / n, sum) } else { fixed.centre_mm() }
 }
 
-/// The transverse, coronal and sagittal plane through a point, as grids of one layer over the box of the fixed image: the
-/// patient's left to the right of the picture, the head up.
-fn planes(fixed: &Geometry, through: Vec3) -> Vec<Geometry> {
+/// The planes through a point over the box of the fixed image.
+fn planes(fixed: &Geometry, point: Vec3) -> [Geometry; 3] {
     let (mut low, mut high) = ([f64::INFINITY; 3], [f64::NEG_INFINITY; 3]);
     for corner in 0..8usize {
         let index = [0, 1, 2].map(|axis| if corner >> axis & 1 == 1 { fixed.size[axis] as f64 - 0.5 } else { -0.5 });
@@ -89,24 +88,7 @@ fn planes(fixed: &Geometry, through: Vec3) -> Vec<Geometry> {
         }
     }
     let longest = (0..3).map(|axis| high[axis] - low[axis]).fold(0.0, f64::max);
-    let step = (longest / PANEL_PIXELS).max(1e-3);
-    // Whole pixels inside the box; the small number keeps rounding from taking one away.
-    let pixels = |axis: usize| (((high[axis] - low[axis]) / step + 1e-6).floor() as usize).max(1);
-    let [x, y, z] = linalg::IDENTITY;
-    let [half_x, half_y] = [low[0] + 0.5 * step, low[1] + 0.5 * step];
-    let top = high[2] - 0.5 * step;
-    let down = linalg::scale(-1.0, z);
-    let plane = |size: [usize; 2], origin_mm: Vec3, directions| Geometry {
-        size: [size[0], size[1], 1],
-        spacing_mm: [step; 3],
-        origin_mm,
-        directions,
-    };
-    vec![
-        plane([pixels(0), pixels(1)], [half_x, half_y, through[2]], [x, y, z]),
-        plane([pixels(0), pixels(2)], [half_x, through[1], top], [x, down, y]),
-        plane([pixels(1), pixels(2)], [through[0], half_y, top], [y, down, linalg::scale(-1.0, x)]),
-    ]
+    through(point, low, high, (longest / PANEL_PIXELS).max(1e-3))
 }
 
 /// Checkerboard and overlay of one plane.
@@ -130,34 +112,6 @@ fn panel(
         overlay.push([byte(a * (1.0 - b) + b), byte(a * (1.0 - b)), byte(a * (1.0 - b))]);
     }
     [checkerboard, overlay].map(|pixels| Rgb { width, height, pixels })
-}
-
-fn byte(share: f32) -> u8 {
-    (255.0 * share.clamp(0.0, 1.0)).round() as u8
-}
-
-/// The values that are black and white.
-struct Window {
-    low: f32,
-    high: f32,
-}
-
-impl Window {
-    fn of(image: &Volume<f32>) -> Self {
-        // Some hundred thousand values tell as much as all.
-        let every = (image.voxels.len() / 300_000).max(1);
-        let mut values: Vec<f32> = image.voxels.iter().step_by(every).copied().filter(|v| v.is_finite()).collect();
-        let Some(last) = values.len().checked_sub(1) else { return Self { low: 0.0, high: 1.0 } };
-        values.sort_unstable_by(f32::total_cmp);
-        let [low, high] = WINDOW.map(|share| values[(share * last as f64) as usize]);
-        Self { low, high }
-    }
-
-    /// 0 (black) to 1 (white); black where a value is missing.
-    fn share(&self, value: f32) -> f32 {
-        let share = (value - self.low) / (self.high - self.low).max(f32::MIN_POSITIVE);
-        if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 }
-    }
 }
 
 #[cfg(test)]
@@ -189,16 +143,5 @@ mod tests {
         assert!(dark_on_the_right(&wrong) > 1000);
         let files = compare(&fixed, &moving, &Transform::Identity).unwrap();
         assert!(files.checkerboard.starts_with(b"\x89PNG") && files.overlay != files.checkerboard);
-    }
-
-    #[test]
-    fn the_planes_show_the_head_up_and_the_left_side_on_the_right() {
-        let grid = Geometry::new([10, 20, 30], [1.0; 3], [0.0; 3], linalg::IDENTITY).unwrap();
-        let planes = planes(&grid, [4.0, 9.0, 14.0]);
-        let corner = |plane: &Geometry| plane.voxel_to_world([0.0; 3]);
-        assert!(corner(&planes[0])[0] < 0.0 && (corner(&planes[0])[2] - 14.0).abs() < 1e-9);
-        assert!(corner(&planes[1])[2] > 29.0 && (corner(&planes[1])[1] - 9.0).abs() < 1e-9);
-        assert!(corner(&planes[2])[2] > 29.0 && (corner(&planes[2])[0] - 4.0).abs() < 1e-9);
-        assert!(planes.iter().all(|plane| plane.size[2] == 1));
     }
 }

@@ -61,6 +61,9 @@ pub enum ReportError {
         /// What it breaks.
         violations: Vec<Violation>,
     },
+    /// The PDF could not be written.
+    #[error("the PDF cannot be written: {0}")]
+    Pdf(String),
     /// The table could not be written.
     #[error("the feature table cannot be written: {0}")]
     Table(String),

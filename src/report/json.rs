@@ -36,7 +36,7 @@ pub fn report_json(case: &CaseResult) -> Value {
 }
 
 /// The findings of the result and those that its documents make.
-fn all_findings(case: &CaseResult) -> Vec<Finding> {
+pub(super) fn all_findings(case: &CaseResult) -> Vec<Finding> {
     let mut findings = case.findings.clone();
     for image in &case.images {
         let made = header::put_patient_and_study(&mut dicom_object::InMemDicomObject::new_empty(), image);

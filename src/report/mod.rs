@@ -3,8 +3,11 @@
 //! Documents are functions of a [`CaseResult`] and nothing else: the same result gives the same bytes. Each document is
 //! checked by [`verify`] before it is handed out; one that breaks a rule of the standard is an error, never sent.
 
+mod capture;
+mod colour;
 mod comparison;
 mod csv;
+mod encapsulated;
 mod error;
 mod evaluate;
 mod header;
@@ -12,6 +15,9 @@ mod identity;
 mod json;
 mod measure;
 mod model;
+mod pdf;
+mod pdf_text;
+mod picture;
 mod png;
 mod reg;
 mod regions;
@@ -19,6 +25,7 @@ mod rejection;
 mod result;
 mod seg;
 mod sr;
+mod summary;
 pub mod verify;
 
 pub use comparison::{Comparison, compare};
@@ -43,6 +50,23 @@ pub struct Wanted {
     pub kinds: Vec<DocumentKind>,
     /// The storage classes of reports that some destination takes: the same content is encoded once for each.
     pub sr_classes: Vec<SrClass>,
+}
+
+impl Wanted {
+    /// The same with documents of one more kind.
+    #[must_use]
+    pub fn with(mut self, kind: DocumentKind) -> Self {
+        if !self.kinds.contains(&kind) {
+            self.kinds.push(kind);
+        }
+        self
+    }
+
+    /// Whether some of the documents show the images.
+    #[must_use]
+    pub fn shows_images(&self) -> bool {
+        self.kinds.iter().any(|kind| matches!(kind, DocumentKind::Picture | DocumentKind::Pdf))
+    }
 }
 
 impl Default for Wanted {
@@ -81,13 +105,48 @@ pub fn documents_wanted(case: &CaseResult, wanted: &Wanted) -> Result<Vec<Docume
             documents.push(document(DocumentKind::Reg, &registration.name, place, &registration.object)?);
         }
     }
+    if wanted.kinds.contains(&DocumentKind::Picture) {
+        for capture in capture::captures(case, reference)? {
+            let place = (reference.study.clone(), capture.series, capture.sop_instance);
+            documents.push(document(DocumentKind::Picture, &capture.name, place, &capture.object)?);
+        }
+    }
     if wanted.kinds.contains(&DocumentKind::Sr) {
         for report in sr::reports(case, reference, &roles, &segmentations, &wanted.sr_classes)? {
             let place = (reference.study.clone(), report.series, report.sop_instance);
             documents.push(document(DocumentKind::Sr, report.name, place, &report.object)?);
         }
     }
+    if wanted.kinds.contains(&DocumentKind::Pdf) {
+        let sources: Vec<_> = segmentations_of(&documents).collect();
+        let summary = encapsulated::encapsulated(case, reference, &sources)?;
+        let place = (reference.study.clone(), summary.series, summary.sop_instance);
+        documents.push(document(DocumentKind::Pdf, encapsulated::NAME, place, &summary.object)?);
+    }
     Ok(documents)
+}
+
+/// Pictures and summary of a result as files for people without a viewer of DICOM objects, as far as they are wanted: PNG and
+/// PDF, by their names.
+///
+/// # Errors
+/// When a picture is too large for its format.
+pub fn plain_files(case: &CaseResult, wanted: &Wanted) -> std::io::Result<Vec<(String, Vec<u8>)>> {
+    let mut files = Vec::new();
+    if wanted.kinds.contains(&DocumentKind::Picture) {
+        for picture in picture::pictures(case) {
+            files.push((format!("{}.png", picture.name), picture.pixels.encode()?));
+        }
+    }
+    if wanted.kinds.contains(&DocumentKind::Pdf) {
+        files.push(("summary.pdf".to_owned(), encapsulated::pdf(case)?));
+    }
+    Ok(files)
+}
+
+/// The segmentations among documents: what every other document is derived from, whatever a destination takes.
+fn segmentations_of(documents: &[Document]) -> impl Iterator<Item = DocumentReference> {
+    documents.iter().filter(|document| document.kind == DocumentKind::Seg).map(Document::reference)
 }
 
 /// The registration objects of a result, of common frames of reference too: one for each role but the reference.

@@ -4,6 +4,7 @@ use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 
+use super::colour::cie_lab_of_lesion;
 use super::header::{self, Own};
 use super::identity::{self, State};
 use super::regions::{Region, RoleRegions};
@@ -141,7 +142,7 @@ fn segment_item(case: &CaseResult, role: &RoleRegions, region: &Region, index: u
         put_items(&mut item, tags::ANATOMIC_REGION_SEQUENCE, vec![site]);
     }
     put_algorithm(&mut item, role_name, region);
-    put_u16s(&mut item, tags::RECOMMENDED_DISPLAY_CIE_LAB_VALUE, cie_lab_colour(lesion.number));
+    put_u16s(&mut item, tags::RECOMMENDED_DISPLAY_CIE_LAB_VALUE, cie_lab_of_lesion(lesion.number));
     put_text(&mut item, tags::TRACKING_ID, tracking_identifier(lesion.number, role_name));
     let tracking = identity::tracking(case, lesion, role_name, Space::Native, State::Raw);
     put_uid(&mut item, tags::TRACKING_UID, &tracking);
@@ -165,22 +166,6 @@ fn put_algorithm(item: &mut InMemDicomObject, role: &str, region: &Region) {
     if let Some(name) = name {
         put_text(item, tags::SEGMENT_ALGORITHM_NAME, plain_text(&name, 64));
     }
-}
-
-/// A colour for a lesion: hues a golden angle apart at one lightness and chroma, as CIELab in the 16-bit encoding of
-/// PS3.3 C.10.7.1.1 (L* 0 to 100 over 0 to 65535, a* and b* -128 to 127 over the same).
-fn cie_lab_colour(lesion: usize) -> [u16; 3] {
-    #[allow(clippy::cast_precision_loss, reason = "a small number")]
-    let hue = (lesion as f64 * 137.507_764).to_radians();
-    let (lightness, chroma) = (65.0, 60.0);
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded and clamped to 16 bits")]
-    let encode =
-        |value: f64, low: f64, high: f64| ((value - low) / (high - low) * 65_535.0).round().clamp(0.0, 65_535.0) as u16;
-    [
-        encode(lightness, 0.0, 100.0),
-        encode(chroma * hue.cos(), -128.0, 127.0),
-        encode(chroma * hue.sin(), -128.0, 127.0),
-    ]
 }
 
 /// PS3.3 C.12.2: every instance of the series that was segmented.
@@ -350,15 +335,5 @@ mod tests {
         let mut bits = BitPacker::default();
         (0..8).for_each(|_| bits.push(true));
         assert_eq!(bits.finish(), [0xff, 0]);
-    }
-
-    #[test]
-    fn neighbouring_lesions_have_colours_that_differ() {
-        let distance = |a: [u16; 3], b: [u16; 3]| {
-            a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(b)).powi(2)).sum::<f64>().sqrt() / 257.0
-        };
-        for lesion in 1..20 {
-            assert!(distance(cie_lab_colour(lesion), cie_lab_colour(lesion + 1)) > 40.0);
-        }
     }
 }

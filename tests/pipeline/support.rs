@@ -71,6 +71,7 @@ impl Case {
             created_at: "2026-11-23T22:13:23.25Z".parse().unwrap(),
             utc_offset_s: 3600,
             previous: Vec::new(),
+            keeps_images: true,
         }
     }
 

@@ -14,4 +14,5 @@ mod shared;
 mod broken;
 mod cases;
 mod contents;
+mod pictures;
 mod validators;

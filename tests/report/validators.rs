@@ -7,6 +7,7 @@ use radiomicsd::dicom::sr::SrClass;
 use radiomicsd::report::{CaseResult, DocumentKind, Space, Wanted, documents, documents_wanted};
 
 use super::cases::{Plan, case};
+use super::pictures::with_volumes;
 
 /// The programs of the validators' own environment, where it is set up.
 fn tools() -> Option<PathBuf> {
@@ -24,7 +25,7 @@ fn script() -> Option<PathBuf> {
 
 /// Writes the documents of a case into the build's folder for test files.
 fn write(name: &str, case: &CaseResult) -> Vec<PathBuf> {
-    let kinds = vec![DocumentKind::Sr, DocumentKind::Seg, DocumentKind::Reg];
+    let kinds = vec![DocumentKind::Sr, DocumentKind::Seg, DocumentKind::Reg, DocumentKind::Picture, DocumentKind::Pdf];
     let wanted = Wanted { kinds, sr_classes: SrClass::ALL.to_vec() };
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("report").join(name);
     std::fs::create_dir_all(&folder).unwrap();
@@ -33,7 +34,7 @@ fn write(name: &str, case: &CaseResult) -> Vec<PathBuf> {
         std::fs::write(&file, &document.bytes).unwrap();
         file
     };
-    documents_wanted(case, &wanted).unwrap().into_iter().map(write).collect()
+    documents_wanted(&with_volumes(case.clone()), &wanted).unwrap().into_iter().map(write).collect()
 }
 
 /// Modules, value types and references of any object: its errors are lines of its output.
@@ -53,7 +54,8 @@ fn validate(name: &str, case: &CaseResult) {
         return;
     };
     for file in write(name, case) {
-        if file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("reg-")) {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        if ["reg-", "picture-", "pdf"].iter().any(|kind| name.starts_with(kind)) {
             dciodvfy(&file);
             continue;
         }

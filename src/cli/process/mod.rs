@@ -5,6 +5,7 @@
 //! OUT/report.json             every case, and what was not processed and why
 //! OUT/CASE/NN-name.dcm        the SEG and SR objects of one case
 //! OUT/CASE/features.csv, report.json
+//! OUT/CASE/picture-….png, summary.pdf   with `--also picture,pdf`: what the secondary captures and the PDF hold
 //! OUT/cohort/CASE.json        the case as a row of a cohort, for `fusion` and `combat`
 //! ```
 
@@ -14,7 +15,7 @@ mod protocol;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use self::folder::Folder;
@@ -26,7 +27,7 @@ use crate::config::{Config, Protocol};
 use crate::daemon::wanted;
 use crate::finding::Finding;
 use crate::pipeline::{self, Job};
-use crate::report::{self, CaseResult, Document};
+use crate::report::{self, CaseResult, Document, DocumentKind, Wanted};
 use crate::table::{Cohort, CohortRow, batch_rules};
 
 #[derive(Debug, Args)]
@@ -42,12 +43,36 @@ pub(super) struct Arguments {
     /// Only this protocol of the configuration
     #[arg(long, value_name = "NAME", requires = "config")]
     protocol: Option<String>,
+    /// Documents beside those that the configuration's destinations take (SR and SEG where it has none)
+    #[arg(long, value_name = "KIND", value_enum, value_delimiter = ',')]
+    also: Vec<Also>,
     /// Print what was done as JSON
     #[arg(long)]
     json: bool,
     /// How log lines are written
     #[arg(long, value_enum, default_value = "text")]
     log: LogFormat,
+}
+
+/// A kind of document that is made where it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Also {
+    /// Registrations
+    Reg,
+    /// Each lesion in three planes and its numbers, as secondary captures
+    Picture,
+    /// A summary of one to three pages
+    Pdf,
+}
+
+impl From<Also> for DocumentKind {
+    fn from(also: Also) -> Self {
+        match also {
+            Also::Reg => Self::Reg,
+            Also::Picture => Self::Picture,
+            Also::Pdf => Self::Pdf,
+        }
+    }
 }
 
 /// What became of one case.
@@ -65,7 +90,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), CliError> {
             return Err(CliError::Usage(format!("--protocol: the configuration has no protocol {name:?}")));
         }
     }
-    let (folder, cases) = measure(&arguments.directory, config, &arguments.out)?;
+    let (folder, cases) = measure(&arguments.directory, config, &arguments.also, &arguments.out)?;
     write_summary(&cases, &folder, arguments)?;
     if cases.iter().any(|case| case.outcome.is_ok()) {
         return Ok(());
@@ -82,7 +107,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), CliError> {
 /// Measures all patients of a folder as a cohort: what `fusion --patients` asks for. The results stay in `out`.
 pub(super) fn measure_cohort(directory: &Path, config: Option<&Path>, out: &Path) -> Result<(), CliError> {
     let config = config.map(Config::load).transpose()?;
-    let (_, cases) = measure(directory, config, out)?;
+    let (_, cases) = measure(directory, config, &[], out)?;
     for (case, reason) in cases.iter().filter_map(|case| Some((&case.change.id, &case.outcome.as_ref().err()?.0))) {
         eprintln!("radiomicsd: case {}: not measured: {reason}", case.0);
     }
@@ -93,7 +118,12 @@ pub(super) fn measure_cohort(directory: &Path, config: Option<&Path>, out: &Path
 }
 
 /// Every case of a folder through the pipeline, its results written.
-fn measure(directory: &Path, config: Option<Config>, out: &Path) -> Result<(Folder, Vec<Done>), CliError> {
+fn measure(
+    directory: &Path,
+    config: Option<Config>,
+    also: &[Also],
+    out: &Path,
+) -> Result<(Folder, Vec<Done>), CliError> {
     let keywords = config.iter().flat_map(Config::keywords).collect::<Vec<_>>();
     let folder = Folder::read(directory, &keywords)?;
     let config = match config {
@@ -102,11 +132,12 @@ fn measure(directory: &Path, config: Option<Config>, out: &Path) -> Result<(Fold
     };
     std::fs::create_dir_all(out).map_err(|error| CliError::failed("--out", error))?;
     let now = created_at()?;
+    let wanted = also.iter().fold(wanted(&config), |wanted, kind| wanted.with((*kind).into()));
     let changes = group(&folder, &config, now);
     let mut cases = Vec::new();
     for change in changes {
         let outcome = match &change.standing {
-            Standing::Ready(spec) => process(spec, &folder, &config, now, out)?,
+            Standing::Ready(spec) => process(spec, &folder, (&config, &wanted), now, out)?,
             Standing::Parked { reason } => Err((reason.clone(), Vec::new())),
             Standing::Collecting { waits_for } => Err((waits_for.clone(), Vec::new())),
         };
@@ -141,7 +172,7 @@ fn group(folder: &Folder, config: &Config, now: Timestamp) -> Vec<CaseChange> {
 fn process(
     spec: &CaseSpec,
     folder: &Folder,
-    config: &Config,
+    (config, wanted): (&Config, &Wanted),
     now: Timestamp,
     out: &Path,
 ) -> Result<Result<CaseResult, (String, Vec<Finding>)>, CliError> {
@@ -159,6 +190,7 @@ fn process(
         created_at: now,
         utc_offset_s: jiff::tz::TimeZone::system().to_offset(now).seconds(),
         previous: Vec::new(),
+        keeps_images: wanted.shows_images(),
     };
     let spinner = progress::spinner(&format!("case {}", spec.id.0));
     let result = pipeline::run(&job, &|stage| spinner.set_message(format!("case {}: {}", spec.id.0, stage.name())));
@@ -167,19 +199,22 @@ fn process(
         Ok(result) => result,
         Err(error) => return Ok(Err((error.to_string(), error.findings().to_vec()))),
     };
-    let documents = report::documents_wanted(&result, &wanted(config))
+    let documents = report::documents_wanted(&result, wanted)
         .map_err(|error| CliError::failed("the documents could not be made", error))?;
-    write_case(&result, &documents, &out.join(&spec.id.0)).map_err(|error| CliError::failed("--out", error))?;
+    write_case(&result, &documents, wanted, &out.join(&spec.id.0)).map_err(|error| CliError::failed("--out", error))?;
     let rules = batch_rules(config.batch.rules.as_deref()).map_err(|error| CliError::failed("batch.rules", error))?;
     let row = CohortRow::of(&result, &rules);
     Cohort::of_storage(out).put(&row).map_err(|error| CliError::failed("--out", error))?;
     Ok(Ok(result))
 }
 
-fn write_case(result: &CaseResult, documents: &[Document], folder: &Path) -> std::io::Result<()> {
+fn write_case(result: &CaseResult, documents: &[Document], wanted: &Wanted, folder: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     for (index, document) in documents.iter().enumerate() {
         std::fs::write(folder.join(format!("{:02}-{}.dcm", index + 1, document.name)), &document.bytes)?;
+    }
+    for (name, bytes) in report::plain_files(result, wanted)? {
+        std::fs::write(folder.join(name), bytes)?;
     }
     let features = report::features_csv(result).map_err(std::io::Error::other)?;
     std::fs::write(folder.join("features.csv"), features)?;

@@ -122,6 +122,13 @@ fn proposed() -> String {
     let others = [
         (uids::SEGMENTATION_STORAGE, explicit, "the regions that were measured"),
         (uids::SPATIAL_REGISTRATION_STORAGE, explicit, "the transforms, where a destination lists them"),
+        (
+            uids::DEFORMABLE_SPATIAL_REGISTRATION_STORAGE,
+            explicit,
+            "transforms that bend, where a destination lists them",
+        ),
+        (uids::SECONDARY_CAPTURE_IMAGE_STORAGE, explicit, "pictures, where a destination lists them"),
+        (uids::ENCAPSULATED_PDF_STORAGE, explicit, "the summary, where a destination lists it"),
         (uids::KEY_OBJECT_SELECTION_DOCUMENT_STORAGE, explicit, "rejection notes about results that were withdrawn"),
         (VERIFICATION, both, "is a destination there"),
         (STORAGE_COMMITMENT, both, "commitment to what was delivered"),

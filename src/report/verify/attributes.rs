@@ -99,6 +99,39 @@ const REG_TYPE_1: &[Tag] = &[
     tags::REFERENCED_SERIES_SEQUENCE,
 ];
 
+const CAPTURE_TYPE_1: &[Tag] = &[
+    tags::CONVERSION_TYPE,
+    tags::IMAGE_TYPE,
+    tags::SAMPLES_PER_PIXEL,
+    tags::PHOTOMETRIC_INTERPRETATION,
+    tags::PLANAR_CONFIGURATION,
+    tags::ROWS,
+    tags::COLUMNS,
+    tags::BITS_ALLOCATED,
+    tags::BITS_STORED,
+    tags::HIGH_BIT,
+    tags::PIXEL_REPRESENTATION,
+    tags::BURNED_IN_ANNOTATION,
+    tags::PIXEL_DATA,
+];
+
+const CAPTURE_TYPE_2: &[Tag] = &[tags::PATIENT_ORIENTATION];
+
+const PDF_TYPE_1: &[Tag] = &[
+    tags::CONVERSION_TYPE,
+    tags::BURNED_IN_ANNOTATION,
+    tags::MIME_TYPE_OF_ENCAPSULATED_DOCUMENT,
+    tags::ENCAPSULATED_DOCUMENT,
+];
+
+const PDF_TYPE_2: &[Tag] = &[
+    tags::CONTENT_DATE,
+    tags::CONTENT_TIME,
+    tags::ACQUISITION_DATE_TIME,
+    tags::DOCUMENT_TITLE,
+    tags::CONCEPT_NAME_CODE_SEQUENCE,
+];
+
 /// Adds what the attributes of a document break.
 pub(super) fn check(file: &DefaultDicomObject, violations: &mut Vec<Violation>) {
     let class = file.meta().media_storage_sop_class_uid().trim_end_matches('\0').to_owned();
@@ -106,6 +139,8 @@ pub(super) fn check(file: &DefaultDicomObject, violations: &mut Vec<Violation>) 
         report if SrClass::from_sop_class(report).is_some() => (SR_TYPE_1, SR_TYPE_2),
         uids::SEGMENTATION_STORAGE => (SEG_TYPE_1, SEG_TYPE_2),
         uids::SPATIAL_REGISTRATION_STORAGE | uids::DEFORMABLE_SPATIAL_REGISTRATION_STORAGE => (REG_TYPE_1, SEG_TYPE_2),
+        uids::SECONDARY_CAPTURE_IMAGE_STORAGE => (CAPTURE_TYPE_1, CAPTURE_TYPE_2),
+        uids::ENCAPSULATED_PDF_STORAGE => (PDF_TYPE_1, PDF_TYPE_2),
         _ => (&[], &[]),
     };
     // The two kinds of registrations differ in where the transform is.
