@@ -92,7 +92,7 @@ fn permuted_labels_give_one_half() {
 }
 
 fn small() -> TrainSettings {
-    let methods = vec![Method::Early, Method::LateMean, Method::IntermediateNetwork];
+    let methods = vec![Method::Early, Method::EarlyForest, Method::LateMean, Method::IntermediateNetwork];
     TrainSettings { methods, validate: quick(1), n_ensemble: 8, n_permutations: 19, force: false }
 }
 
@@ -151,6 +151,9 @@ fn survival_is_trained_by_every_method() {
     for evaluation in judge(&data, &Method::ALL, 1) {
         let c = evaluation.auc.unwrap();
         assert!(c > 0.6, "{} {c}", evaluation.model);
-        assert_eq!(evaluation.brier, None);
+        let brier = evaluation.brier.unwrap();
+        assert!(brier > 0.1 && brier < 0.25, "{} {brier}", evaluation.model);
+        let (slope, intercept) = (evaluation.calibration_slope.unwrap(), evaluation.calibration_intercept.unwrap());
+        assert!(slope > 0.2 && intercept.abs() < 0.5, "{} {slope} {intercept}", evaluation.model);
     }
 }

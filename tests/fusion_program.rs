@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use radiomicsd::fuse::Dataset;
-use radiomicsd::phantom::{CohortSettings, synthetic_cohort};
+use radiomicsd::phantom::{CohortSettings, Phantom, SyntheticPatient, image_patient, synthetic_cohort};
+use rayon::prelude::*;
 use serde_json::Value;
 
 fn radiomicsd(folder: &Path, arguments: &[&str]) -> Output {
@@ -59,7 +60,7 @@ fn a_bundle_is_trained_asked_judged_and_put_in_force() {
     let folder = folder.path();
     write_tables(folder, &cohort());
     let train = ["fusion", "train", "--outcome", "outcome.csv", "--endpoint", "death", "--out", "bundle"];
-    let train = [&train[..], &BLOCKS, &["--folds", "4", "--repeats", "2", "--json"]].concat();
+    let train = [&train[..], &BLOCKS, &["--folds", "4", "--repeats", "2", "--bootstrap-632", "4", "--json"]].concat();
     let trained = answer(folder, &train);
     let list = std::fs::read(folder.join("bundle/evaluation.json")).unwrap();
     let list: Value = serde_json::from_slice(&list).unwrap();
@@ -70,6 +71,8 @@ fn a_bundle_is_trained_asked_judged_and_put_in_force() {
             assert!(!found[key].is_null() || fusion == "control", "{fusion} {key}");
         }
     }
+    let shipped = list.iter().filter(|entry| entry["auc_632_plus"].as_f64().is_some_and(|auc| auc > 0.6));
+    assert_eq!(shipped.count(), 1);
     let auc = |fusion: &str| list.iter().find(|entry| entry["fusion"] == fusion).unwrap()["auc"].as_f64().unwrap();
     assert!(auc("early") > 0.7 && auc("control") < 0.7, "{} {}", auc("early"), auc("control"));
     let card = std::fs::read_to_string(folder.join("bundle/card.md")).unwrap();
@@ -121,6 +124,62 @@ fn a_bundle_is_trained_asked_judged_and_put_in_force() {
     let states: Vec<&str> = listed.as_array().unwrap().iter().map(|line| line["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["retired", "active"]);
     assert_eq!(listed[0]["id"], trained["id"]);
+}
+
+/// Only what the test needs, so that a patient takes a moment.
+const PROTOCOL: &str = r#"
+[storage]
+directory = "unused"
+[[protocol]]
+name = "pet-ct-mr"
+reference = "CT"
+registration = { transform = "none", same_frame_of_reference = "trust", error_draws = 0 }
+features = { space = ["native"], families = ["morphology", "intensity"] }
+  [[protocol.input]]
+  role = "CT"
+  modality = "CT"
+  [[protocol.input]]
+  role = "PT"
+  modality = "PT"
+  [[protocol.input]]
+  role = "MR_T1"
+  modality = "MR"
+"#;
+
+/// Patients as DICOM files in a folder, and their outcomes as a table.
+fn write_patients(folder: &Path, name: &str, numbers: std::ops::Range<u64>) {
+    let event = |number: u64| number % 2 == 1;
+    numbers.clone().into_par_iter().for_each(|number| {
+        let phantom = Phantom::new(&image_patient(number, event(number))).unwrap();
+        SyntheticPatient::new(&phantom).unwrap().write(&folder.join(name).join(number.to_string())).unwrap();
+    });
+    let rows = numbers.map(|number| format!("P{number:03},{}\n", u8::from(event(number))));
+    std::fs::write(folder.join(format!("{name}.csv")), format!("patient,death\n{}", rows.collect::<String>())).unwrap();
+}
+
+#[test]
+fn one_command_measures_a_folder_of_patients_and_judges_a_bundle_on_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::write(folder.join("protocol.toml"), PROTOCOL).unwrap();
+    write_patients(folder, "first", 1..49);
+    write_patients(folder, "second", 201..221);
+    let options = ["--config", "protocol.toml", "--endpoint", "death", "--json"];
+    let train =
+        ["fusion", "train", "--patients", "first", "--outcome", "first.csv", "--fusion", "early", "--folds", "3"];
+    let train = [&train[..], &["--repeats", "2", "--out", "bundle"], &options].concat();
+    assert_eq!(answer(folder, &train)["n"], 48);
+    let evaluate = ["fusion", "evaluate", "--bundle", "bundle", "--patients", "second", "--outcome", "second.csv"];
+    let found = answer(folder, &[&evaluate[..], &["--out", "e.json"], &options].concat());
+    let judged = &found["evaluations"][0];
+    let (n, auc) = (judged["n"].as_u64().unwrap(), judged["auc"].as_f64().unwrap());
+    assert!(n >= 5 && auc > 0.75, "{found}");
+    // Everybody is either judged or refused with a reason.
+    let refused = found["refused"].as_object().unwrap().values().map(|n| n.as_u64().unwrap());
+    assert_eq!(n + refused.sum::<u64>(), 20, "{found}");
+    assert_eq!(found["evaluations"][1]["model"], "log volume");
+    let written: Value = serde_json::from_slice(&std::fs::read(folder.join("e.json")).unwrap()).unwrap();
+    assert_eq!(written, found["evaluations"]);
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! What a fused model is, once blocks are ready: early, late or intermediate.
 //!
 //! Every body scores a patient by a linear predictor and tells what each block added to it. The sum of the base and the
-//! contributions is the linear predictor, exactly, except for votes.
+//! contributions is the linear predictor, exactly, except for votes. Those of a forest are Shapley values.
 
 use serde::{Deserialize, Serialize};
 
 use super::early::Early;
 use super::error::FuseError;
+use super::forest::Forest;
 use super::intermediate::Intermediate;
 use super::late::Late;
 use super::nest::{Nest, Table};
@@ -18,6 +19,8 @@ use super::network::Network;
 pub enum Method {
     /// Blocks side by side in one elastic net.
     Early,
+    /// Blocks side by side in one random forest.
+    EarlyForest,
     /// One elastic net per block, the mean of their linear predictors.
     LateMean,
     /// The same, weighted by how well each block does on rows left out.
@@ -36,8 +39,9 @@ pub enum Method {
 
 impl Method {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Early,
+        Self::EarlyForest,
         Self::LateMean,
         Self::LateWeighted,
         Self::LateVote,
@@ -51,7 +55,7 @@ impl Method {
     #[must_use]
     pub const fn fusion(self) -> &'static str {
         match self {
-            Self::Early => "early",
+            Self::Early | Self::EarlyForest => "early",
             Self::LateMean | Self::LateWeighted | Self::LateVote | Self::LateStacking => "late",
             Self::IntermediatePca | Self::IntermediatePls | Self::IntermediateNetwork => "intermediate",
         }
@@ -62,6 +66,7 @@ impl Method {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Early => "elastic-net",
+            Self::EarlyForest => "random forest",
             Self::LateMean => "elastic-net mean",
             Self::LateWeighted => "elastic-net weighted mean",
             Self::LateVote => "elastic-net vote",
@@ -79,6 +84,8 @@ impl Method {
 pub enum Body {
     /// Blocks side by side.
     Early(Early),
+    /// Blocks side by side, in trees.
+    Forest(Forest),
     /// One model per block.
     Late(Late),
     /// Encoders and one head.
@@ -100,10 +107,11 @@ pub struct Scored {
 pub(super) type Row<'a> = &'a [Option<Vec<f64>>];
 
 impl Body {
-    /// Fits a body to some blocks of a nest. `seed` is for networks alone.
+    /// Fits a body to some blocks of a nest. `seed` is for forests and networks.
     pub(super) fn fit(method: Method, nest: &Nest, blocks: &[usize], seed: u64) -> Result<Self, FuseError> {
         Ok(match method {
             Method::Early => Self::Early(Early::fit(nest, blocks)?),
+            Method::EarlyForest => Self::Forest(Forest::fit(&nest.train, blocks, seed)?),
             Method::LateMean | Method::LateWeighted | Method::LateVote | Method::LateStacking => {
                 Self::Late(Late::fit(method, nest, blocks)?)
             }
@@ -118,6 +126,7 @@ impl Body {
     pub(super) fn refit(&self, table: &Table, blocks: &[usize], seed: u64) -> Result<Self, FuseError> {
         Ok(match self {
             Self::Early(body) => Self::Early(body.refit(table, blocks)?),
+            Self::Forest(body) => Self::Forest(body.refit(table, blocks, seed)?),
             Self::Late(body) => Self::Late(body.refit(table, blocks)?),
             Self::Intermediate(body) => Self::Intermediate(body.refit(table, blocks)?),
             Self::Network(_) => Self::Network(Network::fit(table, blocks, seed)?),
@@ -131,6 +140,7 @@ impl Body {
         }
         match self {
             Self::Early(body) => Some(body.score(chosen)),
+            Self::Forest(body) => Some(body.score(chosen)),
             Self::Late(body) => body.score(chosen),
             Self::Intermediate(body) => Some(body.score(all)),
             Self::Network(body) => Some(body.score(all)),

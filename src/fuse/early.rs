@@ -23,6 +23,11 @@ impl Early {
     pub(super) fn fit(nest: &Nest, blocks: &[usize]) -> Result<Self, FuseError> {
         let n_rows = nest.train.n_rows();
         let indicators: Vec<bool> = blocks.iter().map(|block| nest.train.present(*block).len() < n_rows).collect();
+        let fills = blocks.iter().map(|block| nest.train.chosen[*block].fill.clone()).collect();
+        if let ([block], [false]) = (blocks, indicators.as_slice()) {
+            // One block that everybody has: the model of that block alone, which late fusion fits too.
+            return Ok(Self { head: nest.member(*block)?.member.head, fills, indicators });
+        }
         let inner = nest.inner.iter().map(|fold| {
             Ok(InnerDesign {
                 train: fold.train.design(blocks, &indicators)?,
@@ -35,7 +40,6 @@ impl Early {
         let inner = inner.collect::<Result<Vec<_>, FuseError>>()?;
         let design = nest.train.design(blocks, &indicators)?;
         let (head, _) = Head::fit(&design, &nest.train.outcome, &inner)?;
-        let fills = blocks.iter().map(|block| nest.train.chosen[*block].fill.clone()).collect();
         Ok(Self { head, fills, indicators })
     }
 

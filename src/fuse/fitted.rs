@@ -52,6 +52,15 @@ impl Scale {
             Self::Hazard { cumulative, .. } => 1.0 - (-cumulative * eta.exp()).exp(),
         }
     }
+
+    /// The linear predictor of a probability.
+    #[must_use]
+    pub fn linear(self, probability: f64) -> f64 {
+        match self {
+            Self::Logistic => (probability / (1.0 - probability)).ln(),
+            Self::Hazard { cumulative, .. } => (-(1.0 - probability).ln() / cumulative).ln(),
+        }
+    }
 }
 
 const PURPOSE: u64 = 220;
@@ -81,7 +90,7 @@ impl Fitted {
         };
         // A resample without a block or a class says nothing and is left out.
         let members: Vec<Body> = (0..n_ensemble).into_par_iter().filter_map(|member| resampled(member).ok()).collect();
-        let scale = scale(&body, &nest.train, &blocks);
+        let scale = scale(&body, &nest.train, &blocks, horizon(&data.outcome));
         Ok((Self { method, parts: nest.parts, body, scale }, members))
     }
 
@@ -107,15 +116,21 @@ impl Fitted {
     }
 }
 
-fn scale(body: &Body, table: &Table, blocks: &[usize]) -> Scale {
-    let Outcome::Survival(follow_up) = &table.outcome else { return Scale::Logistic };
+/// The time that probabilities of survival are told for: half of the patients were followed longer. None for yes and no.
+pub(super) fn horizon(outcome: &Outcome) -> Option<f64> {
+    let Outcome::Survival(follow_up) = outcome else { return None };
+    let mut times: Vec<f64> = follow_up.iter().map(|patient| patient.time).collect();
+    times.sort_by(f64::total_cmp);
+    Some(crate::math::stats::quantile(&times, 0.5))
+}
+
+/// How the body's linear predictors become probabilities by a horizon, by the rows that it learned from.
+pub(super) fn scale(body: &Body, table: &Table, blocks: &[usize], horizon: Option<f64>) -> Scale {
+    let (Outcome::Survival(follow_up), Some(horizon)) = (&table.outcome, horizon) else { return Scale::Logistic };
     let row = |level, row| super::body::row_of(table.level(level), blocks, row);
     let linear: Vec<f64> = (0..table.n_rows())
         .map(|at| body.score(&row(Level::Chosen, at), &row(Level::All, at)).map_or(0.0, |scored| scored.linear))
         .collect();
-    let mut times: Vec<f64> = follow_up.iter().map(|patient| patient.time).collect();
-    times.sort_by(f64::total_cmp);
-    let horizon = crate::math::stats::quantile(&times, 0.5);
     let steps = baseline_hazard(&linear, follow_up);
     let cumulative = steps.iter().take_while(|(time, _)| *time <= horizon).last().map_or(0.0, |(_, hazard)| *hazard);
     let mut sorted = linear;

@@ -50,7 +50,7 @@ impl Late {
         let n_rows = nest.train.n_rows();
         let (mut members, mut left_out) = (Vec::new(), Vec::new());
         for block in blocks {
-            let (member, rows, scores) = Member::fit(nest, *block)?;
+            let LeftOutMember { member, rows, scores } = nest.member(*block)?;
             // Where the block is missing it says nothing: the base.
             let mut all = vec![0.0; n_rows];
             rows.iter().zip(&scores).for_each(|(row, eta)| all[*row] = eta - base);
@@ -118,20 +118,29 @@ impl Late {
     }
 }
 
-impl Member {
-    /// The member, the rows that have the block, and what each of them gets from the fold that left it out.
-    fn fit(nest: &Nest, block: usize) -> Result<(Self, Vec<usize>, Vec<f64>), FuseError> {
+/// A member before it has a weight.
+#[derive(Debug, Clone)]
+pub(super) struct LeftOutMember {
+    pub(super) member: Member,
+    /// The rows that have the block.
+    rows: Vec<usize>,
+    /// What each of them gets from the fold that left it out.
+    scores: Vec<f64>,
+}
+
+impl LeftOutMember {
+    pub(super) fn fit(nest: &Nest, block: usize) -> Result<Self, FuseError> {
         let (design, rows) = member_design(&nest.train, block)?;
         let outcome = nest.train.outcome.of(&rows);
         let place = |row: usize| rows.binary_search(&row).ok();
         let folds = nest.inner.iter().map(|fold| InnerBlock::new(fold, block, &place));
         let folds = folds.collect::<Result<Vec<_>, FuseError>>()?;
         let inner: Vec<InnerDesign<'_>> = folds.iter().map(InnerBlock::design).collect();
-        let (head, left_out) = Head::fit(&design, &outcome, &inner)?;
+        let (head, scores) = Head::fit(&design, &outcome, &inner)?;
         let mut fitted = design.linear(head.intercept, &head.slopes);
         fitted.sort_by(f64::total_cmp);
         let vote_from = crate::math::stats::quantile(&fitted, 0.5);
-        Ok((Self { head, weight: 0.0, vote_from }, rows, left_out))
+        Ok(Self { member: Member { head, weight: 0.0, vote_from }, rows, scores })
     }
 }
 

@@ -58,14 +58,18 @@ pub(super) fn earlier(outcome: &Outcome, i: usize, j: usize) -> bool {
 
 /// The area under the ROC curve by ranks: the same as [`discrimination`] of a binary outcome, for long lists.
 #[must_use]
-#[allow(clippy::cast_precision_loss)]
 pub fn auc(scores: &[f64], events: &[bool]) -> Option<f64> {
+    auc_of_ranks(&ranks(scores), events)
+}
+
+/// The same where the ranks are known already.
+#[allow(clippy::cast_precision_loss)]
+pub(super) fn auc_of_ranks(ranks: &[f64], events: &[bool]) -> Option<f64> {
     let n_events = events.iter().filter(|event| **event).count() as f64;
     let n_others = events.len() as f64 - n_events;
     if n_events < 1.0 || n_others < 1.0 {
         return None;
     }
-    let ranks = ranks(scores);
     let sum: f64 = ranks.iter().zip(events).filter(|(_, event)| **event).map(|(rank, _)| rank).sum();
     Some((sum - n_events * (n_events + 1.0) / 2.0) / (n_events * n_others))
 }

@@ -1,13 +1,15 @@
 //! Fusion: from the feature blocks of one patient to one prediction, with the checks that keep it honest. Pure.
 //!
 //! A [`Dataset`] holds one [`Block`] per role, each patient's row present or absent, and the [`Outcome`]. The numerical
-//! models are in `elastic_net` and `cox`; a [`Method`] brings blocks together: `early`, `late`, `intermediate`, `network`.
+//! models are in `elastic_net` and `cox`; a [`Method`] brings blocks together: `early`, `forest`, `late`, `intermediate`,
+//! `network`.
 //! [`train`] judges them by nested validation and gives a [`Bundle`], which [`Bundle::predict`] asks about one patient.
 //! Nothing here reads a file or asks for randomness other than by a seed.
 
 mod body;
 mod bootstrap;
 mod bundle;
+mod censored;
 mod cox;
 mod data;
 mod derived;
@@ -17,6 +19,7 @@ mod elastic_net;
 mod error;
 mod fitted;
 mod folds;
+mod forest;
 mod head;
 mod intermediate;
 mod late;
@@ -35,6 +38,7 @@ mod validate;
 pub use body::{Body, Method, Scored};
 pub use bootstrap::{BootstrapSettings, Interval, bootstrap_interval, quantile};
 pub use bundle::{Bundle, Conformal, Patient, PatientBlock, Pattern, Prediction, Refusal, VOXELS_MIN};
+pub use censored::{brier_censored, calibration_at, kaplan_meier};
 pub use cox::{CoxFit, CoxSettings, Ties, cox};
 pub use data::{Block, Dataset, Harmonising};
 pub use derived::{Derived, Source, baselines};
@@ -43,6 +47,7 @@ pub use elastic_net::{ElasticNet, Lambdas, LinearModel, PathStep, cox_path, logi
 pub use error::FuseError;
 pub use fitted::{Fitted, Scale};
 pub use folds::{folds, split};
+pub use forest::{Forest, Tree};
 pub use leaks::{DISCRIMINATION_MAX, check_covariates, check_features, check_folds, check_order};
 pub use metrics::{
     Calibration, NetBenefit, Pairing, auc, baseline_hazard, brier, calibration, decision_curve, discrimination,

@@ -1,9 +1,12 @@
 //! The training rows of one outer fold, and the inner folds within them: everything learned anew at each level.
 
+use std::sync::OnceLock;
+
 use super::data::Dataset;
 use super::design::Design;
 use super::error::FuseError;
 use super::folds::{folds, split};
+use super::late::LeftOutMember;
 use super::outcome::Outcome;
 use super::part::{Level, Part, Ready};
 use super::prepare::PrepareSettings;
@@ -50,6 +53,8 @@ pub(super) struct Nest {
     pub parts: Vec<Part>,
     pub train: Table,
     pub inner: Vec<Inner>,
+    /// The model of each block alone, which several methods share.
+    members: Vec<OnceLock<Result<LeftOutMember, FuseError>>>,
 }
 
 impl Table {
@@ -116,7 +121,14 @@ impl Nest {
             let (train, test) = (Table::new(&parts, &training)?, Table::new(&parts, &data.of(&test_rows))?);
             inner.push(Inner { train, train_rows, test, test_rows });
         }
-        Ok(Self { parts, train, inner })
+        let members = parts.iter().map(|_| OnceLock::new()).collect();
+        Ok(Self { parts, train, inner, members })
+    }
+
+    /// The model of one block alone, fitted when it is first asked for.
+    pub(super) fn member(&self, block: usize) -> Result<LeftOutMember, FuseError> {
+        let cell = self.members.get(block).ok_or_else(|| FuseError::Absent(format!("block {block}")))?;
+        cell.get_or_init(|| LeftOutMember::fit(self, block)).clone()
     }
 }
 

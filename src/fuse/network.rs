@@ -36,12 +36,20 @@ const DECAY: f64 = 0.02;
 const DROPPED: f64 = 0.25;
 const PURPOSE: u64 = 210;
 
+/// The blocks of one row.
+type Input<'a> = Vec<Option<&'a [f64]>>;
+
+fn input(row: Row<'_>) -> Input<'_> {
+    row.iter().map(Option::as_deref).collect()
+}
+
 /// Units of one row: of each block that is there.
 type Units = Vec<Option<[f64; N_UNITS]>>;
 
 impl Network {
     pub(super) fn fit(table: &Table, blocks: &[usize], seed: u64) -> Result<Self, FuseError> {
-        let rows: Vec<Vec<Option<Vec<f64>>>> = (0..table.n_rows()).map(|row| row_of(&table.all, blocks, row)).collect();
+        let all: Vec<Vec<Option<Vec<f64>>>> = (0..table.n_rows()).map(|row| row_of(&table.all, blocks, row)).collect();
+        let rows: Vec<Input<'_>> = all.iter().map(|row| input(row)).collect();
         if table.outcome.n_events() == 0 {
             return Err(FuseError::TooFew { what: "events", found: 0, expected: 1 });
         }
@@ -52,7 +60,7 @@ impl Network {
         let (mut first, mut second) = (vec![0.0; n], vec![0.0; n]);
         let (mut decay_1, mut decay_2) = (1.0, 1.0);
         for _ in 0..ROUNDS {
-            let dropped: Vec<Vec<Option<Vec<f64>>>> = rows.iter().map(|row| with_dropout(row, &mut stream)).collect();
+            let dropped: Vec<Input<'_>> = rows.iter().map(|row| with_dropout(row, &mut stream)).collect();
             let (_, gradient) = network.loss(&dropped, &table.outcome);
             decay_1 *= 0.9;
             decay_2 *= 0.999;
@@ -97,9 +105,9 @@ impl Network {
         (&self.parameters[at..at + N_UNITS], self.parameters[at + N_UNITS])
     }
 
-    fn units(&self, row: Row<'_>, starts: &[usize]) -> Units {
-        let unit = |(block, values): (usize, &Option<Vec<f64>>)| {
-            let (values, n, start) = (values.as_ref()?, self.n_inputs[block], starts[block]);
+    fn units(&self, row: &[Option<&[f64]>], starts: &[usize]) -> Units {
+        let unit = |(block, values): (usize, &Option<&[f64]>)| {
+            let (values, n, start) = ((*values)?, self.n_inputs[block], starts[block]);
             let mut units = [0.0; N_UNITS];
             for (k, unit) in units.iter_mut().enumerate() {
                 let weights = &self.parameters[start + k * n..start + (k + 1) * n];
@@ -112,14 +120,14 @@ impl Network {
     }
 
     pub(super) fn score(&self, row: Row<'_>) -> Scored {
-        let units = self.units(row, &self.starts());
+        let units = self.units(&input(row), &self.starts());
         let (v, u) = self.output();
         scored(&units, v, u)
     }
 
     /// The loss and its derivative by every parameter.
     #[allow(clippy::cast_precision_loss)]
-    fn loss(&self, rows: &[Vec<Option<Vec<f64>>>], outcome: &Outcome) -> (f64, Vec<f64>) {
+    fn loss(&self, rows: &[Input<'_>], outcome: &Outcome) -> (f64, Vec<f64>) {
         let starts = self.starts();
         let (v, u) = self.output();
         let units: Vec<Units> = rows.iter().map(|row| self.units(row, &starts)).collect();
@@ -140,7 +148,7 @@ impl Network {
                     let inside = pull * v[k] / n_present * (1.0 - units[k] * units[k]);
                     slopes[start + N_UNITS * n + k] += inside;
                     let weights = &mut slopes[start + k * n..start + (k + 1) * n];
-                    weights.iter_mut().zip(values).for_each(|(slope, x)| *slope += inside * x);
+                    weights.iter_mut().zip(*values).for_each(|(slope, x)| *slope += inside * x);
                 }
             }
         }
@@ -163,13 +171,13 @@ fn scored(units: &Units, v: &[f64], u: f64) -> Scored {
 }
 
 /// Drops blocks at random; one that is there always stays.
-fn with_dropout(row: &[Option<Vec<f64>>], stream: &mut Stream) -> Vec<Option<Vec<f64>>> {
+fn with_dropout<'a>(row: &[Option<&'a [f64]>], stream: &mut Stream) -> Input<'a> {
     let present: Vec<usize> = (0..row.len()).filter(|block| row[*block].is_some()).collect();
     let kept: Vec<bool> = row.iter().map(|_| stream.uniform() >= DROPPED).collect();
     let always = if present.is_empty() { usize::MAX } else { present[stream.below(present.len())] };
     let any = present.iter().any(|block| kept[*block]);
     let keep = |block: usize| kept[block] || (!any && block == always);
-    row.iter().enumerate().map(|(block, values)| values.clone().filter(|_| keep(block))).collect()
+    row.iter().enumerate().map(|(block, values)| values.filter(|_| keep(block))).collect()
 }
 
 #[cfg(test)]
@@ -183,6 +191,7 @@ mod tests {
         let mut value = |n: usize| (0..n).map(|_| stream.normal()).collect::<Vec<f64>>();
         let rows: Vec<Vec<Option<Vec<f64>>>> =
             (0..12).map(|i| vec![(i % 4 != 0).then(|| value(3)), (i % 5 != 1).then(|| value(2))]).collect();
+        let rows: Vec<Input<'_>> = rows.iter().map(|row| input(row)).collect();
         let binary = Outcome::Binary((0..12).map(|i| i % 3 == 0).collect());
         let follow_up = |i: usize| Survival { time: 1.0 + ((i * 5) % 7) as f64, event: i.is_multiple_of(2) };
         let survival = Outcome::Survival((0..12).map(follow_up).collect());
@@ -206,7 +215,7 @@ mod tests {
     fn a_row_never_loses_its_last_block() {
         let mut stream = Stream::new(2, 0, 0);
         for _ in 0..200 {
-            let row = with_dropout(&[Some(vec![1.0]), None, Some(vec![2.0])], &mut stream);
+            let row = with_dropout(&[Some(&[1.0]), None, Some(&[2.0])], &mut stream);
             assert!(row[1].is_none() && (row[0].is_some() || row[2].is_some()));
         }
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::data::{Block, Dataset};
 use super::error::FuseError;
-use super::prepare::{Choice, Preparation, PrepareSettings};
+use super::prepare::{Preparation, PrepareSettings};
 use crate::harmonise::{self, Batches, Covariate, Features, RawReason, Samples};
 
 /// What a model learned of one block before it looked at the outcome, and which features it chose.
@@ -55,14 +55,8 @@ impl Part {
         let harmonisation = fit_harmonisation(data, block)?;
         let rows = harmonised(harmonisation.as_ref(), block, data)?;
         let block = Block { name: block.name.clone(), features: block.features.clone(), rows };
-        let all = PrepareSettings { choice: Choice::Unsupervised, n_features: n_all, ..*settings };
-        Ok(Self {
-            chosen: Preparation::fit(&block, &data.outcome, settings)?,
-            all: Preparation::fit(&block, &data.outcome, &all)?,
-            block: block.name,
-            features: block.features,
-            harmonisation,
-        })
+        let (chosen, all) = Preparation::fit_both(&block, &data.outcome, settings, n_all)?;
+        Ok(Self { chosen, all, block: block.name, features: block.features, harmonisation })
     }
 
     fn preparation(&self, level: Level) -> &Preparation {

@@ -11,7 +11,7 @@ use super::bootstrap::quantile;
 use super::data::Block;
 use super::design::mean_and_sd;
 use super::error::FuseError;
-use super::metrics::{Pairing, auc, discrimination, ranks};
+use super::metrics::{Pairing, auc_of_ranks, discrimination, ranks};
 use super::outcome::Outcome;
 
 /// How features are prepared and chosen.
@@ -79,18 +79,29 @@ impl Preparation {
     /// # Errors
     /// When the block is there for fewer than three patients.
     pub fn fit(block: &Block, outcome: &Outcome, settings: &PrepareSettings) -> Result<Self, FuseError> {
-        let present: Vec<usize> = (0..block.rows.len()).filter(|row| block.rows[*row].is_some()).collect();
-        if present.len() < 3 {
-            return Err(FuseError::TooFew { what: "patients with a block", found: present.len(), expected: 3 });
-        }
-        let outcome = outcome.of(&present);
-        let candidates: Vec<Candidate> = (0..block.features.len())
-            .filter_map(|index| Candidate::new(block, index, &present, settings.missing_max))
-            .map(|candidate| candidate.judged(&outcome, settings.choice))
-            .collect();
-        let chosen = choose(&candidates, settings);
+        let candidates = Candidate::all(block, outcome, settings)?;
+        Ok(Self::of(&candidates, block, settings))
+    }
+
+    /// The same, and beside it the first `n_all` features that are not redundant, whatever their relevance.
+    ///
+    /// # Errors
+    /// As [`Self::fit`].
+    pub(super) fn fit_both(
+        block: &Block,
+        outcome: &Outcome,
+        settings: &PrepareSettings,
+        n_all: usize,
+    ) -> Result<(Self, Self), FuseError> {
+        let candidates = Candidate::all(block, outcome, settings)?;
+        let all = PrepareSettings { choice: Choice::Unsupervised, n_features: n_all, ..*settings };
+        Ok((Self::of(&candidates, block, settings), Self::of(&candidates, block, &all)))
+    }
+
+    fn of(candidates: &[Candidate], block: &Block, settings: &PrepareSettings) -> Self {
+        let chosen = choose(candidates, settings);
         let features = chosen.into_iter().map(|at| candidates[at].learned.clone()).collect();
-        Ok(Self { block: block.name.clone(), features })
+        Self { block: block.name.clone(), features }
     }
 
     /// The standardised values of one row; a missing value is the median.
@@ -137,20 +148,36 @@ impl Preparation {
 /// A feature that may be chosen.
 struct Candidate {
     learned: ChosenFeature,
-    values: Vec<f64>,
     /// Ranks at mean 0 and length 1: their scalar product is Spearman's rho.
     ranks: Vec<f64>,
     relevance: f64,
 }
 
 impl Candidate {
+    /// Every feature that may be chosen, of the rows in which the block is there.
+    fn all(block: &Block, outcome: &Outcome, settings: &PrepareSettings) -> Result<Vec<Self>, FuseError> {
+        let present: Vec<usize> = (0..block.rows.len()).filter(|row| block.rows[*row].is_some()).collect();
+        if present.len() < 3 {
+            return Err(FuseError::TooFew { what: "patients with a block", found: present.len(), expected: 3 });
+        }
+        let outcome = outcome.of(&present);
+        let candidate = |index| Self::new(block, index, &present, &outcome, settings);
+        Ok((0..block.features.len()).filter_map(candidate).collect())
+    }
+
     #[allow(clippy::cast_precision_loss)]
-    fn new(block: &Block, index: usize, present: &[usize], missing_max: f64) -> Option<Self> {
+    fn new(
+        block: &Block,
+        index: usize,
+        present: &[usize],
+        outcome: &Outcome,
+        settings: &PrepareSettings,
+    ) -> Option<Self> {
         let raw: Vec<f64> =
             present.iter().map(|row| block.rows[*row].as_ref().map_or(f64::NAN, |r| r[index])).collect();
         let mut known: Vec<f64> = raw.iter().copied().filter(|value| value.is_finite()).collect();
         let n_missing = raw.len() - known.len();
-        if known.is_empty() || n_missing as f64 > missing_max * raw.len() as f64 {
+        if known.is_empty() || n_missing as f64 > settings.missing_max * raw.len() as f64 {
             return None;
         }
         known.sort_by(f64::total_cmp);
@@ -172,19 +199,14 @@ impl Candidate {
             sd,
             range: [*known.first()?, *known.last()?],
         };
-        let ranks = unit(ranks(&values));
-        Some(Self { learned, values, ranks, relevance: 0.0 })
-    }
-
-    fn judged(mut self, outcome: &Outcome, choice: Choice) -> Self {
-        if choice != Choice::Unsupervised {
-            let value = match outcome {
-                Outcome::Binary(events) => auc(&self.values, events),
-                Outcome::Survival(_) => discrimination(&self.values, outcome, Pairing::default()),
-            };
-            self.relevance = value.map_or(0.0, |value| (2.0 * value - 1.0).abs());
-        }
-        self
+        let ranks = ranks(&values);
+        let relevance = match (settings.choice, outcome) {
+            (Choice::Unsupervised, _) => None,
+            (_, Outcome::Binary(events)) => auc_of_ranks(&ranks, events),
+            (_, Outcome::Survival(_)) => discrimination(&values, outcome, Pairing::default()),
+        };
+        let relevance = relevance.map_or(0.0, |value| (2.0 * value - 1.0).abs());
+        Some(Self { learned, ranks: unit(ranks), relevance })
     }
 
     fn correlation(&self, other: &Self) -> f64 {
@@ -206,7 +228,9 @@ fn unit(mut values: Vec<f64>) -> Vec<f64> {
 /// The places of the chosen candidates, best first. Of equals the earlier in the block wins.
 fn choose(candidates: &[Candidate], settings: &PrepareSettings) -> Vec<usize> {
     let mut open: Vec<usize> = (0..candidates.len()).collect();
-    open.sort_by(|a, b| candidates[*b].relevance.total_cmp(&candidates[*a].relevance).then(a.cmp(b)));
+    if settings.choice != Choice::Unsupervised {
+        open.sort_by(|a, b| candidates[*b].relevance.total_cmp(&candidates[*a].relevance).then(a.cmp(b)));
+    }
     let mut chosen: Vec<usize> = Vec::new();
     // Sum of correlations with the chosen ones, kept up to date: mRMR asks for it each time.
     let mut redundancy = vec![0.0; candidates.len()];

@@ -10,11 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use super::body::{Body, Method, row_of};
 use super::bootstrap::{BootstrapSettings, Interval, bootstrap_interval};
+use super::censored::{brier_censored, calibration_at};
 use super::data::Dataset;
 use super::error::FuseError;
+use super::fitted::{Scale, horizon, scale};
 use super::folds::{folds, split};
 use super::leaks::check_folds;
-use super::metrics::{Calibration, NetBenefit, brier, calibration, decision_curve};
+use super::metrics::{NetBenefit, brier, calibration, decision_curve};
 use super::nest::{Nest, NestSettings, Table};
 use super::outcome::Outcome;
 
@@ -59,6 +61,8 @@ pub struct LeftOut {
     pub folds: Vec<Vec<usize>>,
     /// For every repetition the linear predictor of every row; NaN where the model says nothing.
     pub linear: Vec<Vec<f64>>,
+    /// For survival the probability of the event by the horizon, from the baseline hazard of the fold; else empty.
+    pub probability: Vec<Vec<f64>>,
     /// The same with some blocks alone: which of the candidate's blocks, and the linear predictors.
     pub patterns: Vec<(Vec<bool>, Vec<Vec<f64>>)>,
 }
@@ -78,11 +82,13 @@ pub struct Evaluation {
     pub auc_low: Option<f64>,
     /// Upper end of its interval.
     pub auc_high: Option<f64>,
-    /// Brier score; none for survival.
+    /// Brier score; for survival that of the event by the median of follow-up, weighed by the inverse probability of
+    /// censoring (Graf et al. 1999).
     pub brier: Option<f64>,
     /// Calibration slope.
     pub calibration_slope: Option<f64>,
-    /// Calibration in the large; none for survival.
+    /// Calibration in the large: what must be added to every logit, for survival to every logarithm of the cumulative hazard
+    /// at the median of follow-up.
     pub calibration_intercept: Option<f64>,
     /// Patients with a prediction.
     pub n: usize,
@@ -112,13 +118,14 @@ pub fn cross_validate(
         check_folds(&data.patients, &folds)?;
         fold_of.push(folds);
     }
+    let horizon = horizon(&data.outcome);
     let jobs: Vec<(usize, usize)> =
         (0..fold_of.len()).flat_map(|repeat| (0..settings.n_folds).map(move |fold| (repeat, fold))).collect();
     let done: Vec<Vec<FoldScores>> = jobs
         .par_iter()
         .map(|(repeat, fold)| {
             let stream = (repeat * settings.n_folds + fold) as u64;
-            let done = one_fold(data, candidates, &settings.nest, &split(&fold_of[*repeat], *fold), stream);
+            let done = one_fold(data, candidates, &settings.nest, &split(&fold_of[*repeat], *fold), (stream, horizon));
             progress();
             done
         })
@@ -130,6 +137,7 @@ pub fn cross_validate(
         .map(|candidate| LeftOut {
             folds: fold_of.clone(),
             linear: empty(),
+            probability: if horizon.is_some() { empty() } else { Vec::new() },
             patterns: patterns(candidate).into_iter().map(|pattern| (pattern, empty())).collect(),
         })
         .collect();
@@ -137,6 +145,9 @@ pub fn cross_validate(
         let (_, test) = split(&fold_of[*repeat], *fold);
         for (left_out, scores) in all.iter_mut().zip(scores) {
             test.iter().zip(&scores.linear).for_each(|(row, eta)| left_out.linear[*repeat][*row] = *eta);
+            if let (Some(scale), Some(probability)) = (scores.scale, left_out.probability.get_mut(*repeat)) {
+                test.iter().zip(&scores.linear).for_each(|(row, eta)| probability[*row] = scale.probability(*eta));
+            }
             for ((_, linear), scores) in left_out.patterns.iter_mut().zip(&scores.patterns) {
                 test.iter().zip(scores).for_each(|(row, eta)| linear[*repeat][*row] = *eta);
             }
@@ -148,6 +159,8 @@ pub fn cross_validate(
 /// The linear predictors of one candidate for the test rows of one fold.
 struct FoldScores {
     linear: Vec<f64>,
+    /// For survival.
+    scale: Option<Scale>,
     patterns: Vec<Vec<f64>>,
 }
 
@@ -156,7 +169,7 @@ fn one_fold(
     candidates: &[Candidate],
     settings: &NestSettings,
     (train, test): &(Vec<usize>, Vec<usize>),
-    stream: u64,
+    (stream, horizon): (u64, Option<f64>),
 ) -> Result<Vec<FoldScores>, FuseError> {
     let nest = Nest::new(&data.of(train), settings, stream)?;
     let table = Table::new(&nest.parts, &data.of(test))?;
@@ -164,7 +177,8 @@ fn one_fold(
         let body = Body::fit(candidate.method, &nest, &candidate.blocks, settings.seed ^ stream)?;
         let of = |pattern: Option<&Vec<bool>>| scores(&body, &table, &candidate.blocks, pattern);
         let patterns = patterns(candidate).iter().map(|pattern| of(Some(pattern))).collect();
-        Ok(FoldScores { linear: of(None), patterns })
+        let scale = horizon.map(|_| scale(&body, &nest.train, &candidate.blocks, horizon));
+        Ok(FoldScores { linear: of(None), scale, patterns })
     };
     candidates.iter().map(score).collect()
 }
@@ -276,7 +290,9 @@ pub fn discriminate(
 pub fn evaluate(candidate: &Candidate, left_out: &LeftOut, data: &Dataset, settings: BootstrapSettings) -> Evaluation {
     let names = candidate.blocks.iter().filter_map(|block| data.blocks.get(*block)).map(|block| block.name.clone());
     let (auc, interval) = discriminate(&left_out.linear, &left_out.folds, data, settings);
-    let judged = judge(&left_out.mean(), &data.outcome);
+    let probability = (!left_out.probability.is_empty()).then(|| mean_of(&left_out.probability));
+    let by_horizon = probability.as_deref().zip(horizon(&data.outcome));
+    let judged = judge(&left_out.mean(), by_horizon, &data.outcome);
     Evaluation {
         model: candidate.model.clone(),
         fusion: candidate.fusion.clone(),
@@ -288,33 +304,48 @@ pub fn evaluate(candidate: &Candidate, left_out: &LeftOut, data: &Dataset, setti
     }
 }
 
-/// Brier score, calibration and decision curve of linear predictors; rows without one are left out.
+/// Brier score, calibration and decision curve of linear predictors; rows without one are left out. For survival
+/// `by_horizon` holds the probabilities of the event by a time, and that time, where they are known.
 #[must_use]
-pub fn judge(linear: &[f64], outcome: &Outcome) -> Evaluation {
+pub fn judge(linear: &[f64], by_horizon: Option<(&[f64], f64)>, outcome: &Outcome) -> Evaluation {
     let rows: Vec<usize> = (0..linear.len()).filter(|row| linear[*row].is_finite()).collect();
-    let (linear, outcome): (Vec<f64>, Outcome) = (rows.iter().map(|row| linear[*row]).collect(), outcome.of(&rows));
+    let picked = |values: &[f64]| rows.iter().filter_map(|row| values.get(*row)).copied().collect::<Vec<f64>>();
+    let by_horizon = by_horizon.map(|(probability, horizon)| (picked(probability), horizon));
+    let (linear, outcome) = (picked(linear), outcome.of(&rows));
     let events = outcome.events();
-    let binary = matches!(outcome, Outcome::Binary(_));
-    let probabilities: Vec<f64> = linear.iter().map(|eta| sigmoid(*eta)).collect();
-    let Calibration { slope, intercept } =
-        calibration(&linear, &outcome).unwrap_or(Calibration { slope: f64::NAN, intercept: f64::NAN });
-    let thresholds: Vec<f64> = (1..20).map(|step| f64::from(step) * 0.05).collect();
     let told = |value: f64| Some(value).filter(|value| value.is_finite());
-    Evaluation {
+    let mut judged = Evaluation {
         model: String::new(),
         fusion: String::new(),
         blocks: Vec::new(),
         auc: None,
         auc_low: None,
         auc_high: None,
-        brier: if binary { brier(&probabilities, &events) } else { None },
-        calibration_slope: told(slope),
-        calibration_intercept: told(intercept).filter(|_| binary),
+        brier: None,
+        calibration_slope: None,
+        calibration_intercept: None,
         n: rows.len(),
         events: events.iter().filter(|event| **event).count(),
-        decision_curve: if binary { decision_curve(&probabilities, &events, &thresholds) } else { Vec::new() },
+        decision_curve: Vec::new(),
         auc_632_plus: None,
+    };
+    let calibrated = calibration(&linear, &outcome);
+    judged.calibration_slope = calibrated.and_then(|calibrated| told(calibrated.slope));
+    match &outcome {
+        Outcome::Binary(events) => {
+            let probabilities: Vec<f64> = linear.iter().map(|eta| sigmoid(*eta)).collect();
+            let thresholds: Vec<f64> = (1..20).map(|step| f64::from(step) * 0.05).collect();
+            judged.brier = brier(&probabilities, events);
+            judged.calibration_intercept = calibrated.and_then(|calibrated| told(calibrated.intercept));
+            judged.decision_curve = decision_curve(&probabilities, events, &thresholds);
+        }
+        Outcome::Survival(follow_up) => {
+            let known = by_horizon.as_ref();
+            judged.brier = known.and_then(|(p, horizon)| brier_censored(p, follow_up, *horizon));
+            judged.calibration_intercept = known.and_then(|(p, horizon)| calibration_at(p, follow_up, *horizon));
+        }
     }
+    judged
 }
 
 /// The probability of a logit.

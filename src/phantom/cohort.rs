@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use super::settings::{PhantomSettings, Scan, ScannerSettings};
 use crate::fuse::{Block, Dataset, FuseError, Harmonising, Outcome, Survival, sigmoid};
 use crate::harmonise::{Covariate, FitSettings, Values};
 use crate::math::random::Stream;
@@ -86,6 +87,31 @@ pub struct SyntheticCohort {
 const PATIENTS: u64 = 401;
 const FEATURES: u64 = 402;
 const SCANNERS: u64 = 403;
+
+/// One patient of a synthetic cohort of images: small images, whose lesion is brighter on each of them where the event comes,
+/// with noise, and CTs of two scanners. The region is drawn on the CT alone, so that no drawing names an image that may be
+/// missing.
+#[must_use]
+pub fn image_patient(number: u64, has_event: bool) -> PhantomSettings {
+    let mut stream = Stream::new(6, 1, number);
+    let mut noise = |sd: f64| sd * stream.normal();
+    let mut settings = PhantomSettings { seed: number, ..PhantomSettings::tiny() };
+    settings.patient.id = format!("P{number:03}");
+    settings.patient.name = format!("Cohort^{number}");
+    settings.patient.sex = if number.is_multiple_of(3) { "M".to_owned() } else { "F".to_owned() };
+    let factor = if has_event { 0.9 } else { -0.9 } + noise(0.7);
+    for lesion in settings.lesions.iter_mut().take(1) {
+        lesion.mean.hu += 10.0 * factor + noise(5.0);
+        lesion.mean.suv += 1.5 * factor + noise(0.7);
+        lesion.mean.mr += 50.0 * factor + noise(25.0);
+        lesion.volume_mm3 *= noise(0.15).exp();
+    }
+    settings.drawings.iter_mut().for_each(|drawing| drawing.on = vec![Scan::Ct]);
+    if number % 4 < 2 {
+        settings.ct.scanner = ScannerSettings::new("Second CT", "SOFT");
+    }
+    settings
+}
 
 /// Makes a cohort. The same settings make the same cohort.
 ///

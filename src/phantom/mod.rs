@@ -21,7 +21,7 @@ mod texture;
 mod truth;
 
 pub use anatomy::Tissue;
-pub use cohort::{BlockSettings, CohortSettings, SyntheticCohort, synthetic_cohort};
+pub use cohort::{BlockSettings, CohortSettings, SyntheticCohort, image_patient, synthetic_cohort};
 pub use contour::Contour;
 pub use dicom::{
     EncodedInstance, IdentityConflict, SeriesObjects, SyntheticPatient, WriteOutError, Written, follow_up,

@@ -8,8 +8,7 @@ use std::process::Command;
 use approx::assert_relative_eq;
 use radiomicsd::dicom::codes::concepts as c;
 use radiomicsd::dicom::sr::{Content, Item};
-use radiomicsd::math::random::Stream;
-use radiomicsd::phantom::{PhantomSettings, Scan, ScannerSettings};
+use radiomicsd::phantom::{PhantomSettings, ScannerSettings, image_patient};
 use rayon::prelude::*;
 use serde_json::Value;
 
@@ -49,25 +48,8 @@ fn has_event(number: u64) -> bool {
     number % 2 == 1
 }
 
-/// A patient whose lesion is brighter on every image where the event comes; the CTs are of two scanners. The region is drawn
-/// on CT alone, so that no drawing waits for a PET that does not come.
 fn patient(number: u64, change: impl FnOnce(&mut PhantomSettings)) -> Patient {
-    let mut stream = Stream::new(6, 1, number);
-    let mut noise = |sd: f64| sd * stream.normal();
-    let mut settings = PhantomSettings { seed: number, ..PhantomSettings::tiny() };
-    settings.patient.id = format!("P{number:03}");
-    settings.patient.name = format!("Cohort^{number}");
-    settings.patient.sex = if number.is_multiple_of(3) { "M".to_owned() } else { "F".to_owned() };
-    let factor = if has_event(number) { 0.9 } else { -0.9 } + noise(0.7);
-    let lesion = &mut settings.lesions[0];
-    lesion.mean.hu += 10.0 * factor + noise(5.0);
-    lesion.mean.suv += 1.5 * factor + noise(0.7);
-    lesion.mean.mr += 50.0 * factor + noise(25.0);
-    lesion.volume_mm3 *= noise(0.15).exp();
-    settings.drawings[0].on = vec![Scan::Ct];
-    if number % 4 < 2 {
-        settings.ct.scanner = ScannerSettings::new("Second CT", "SOFT");
-    }
+    let mut settings = image_patient(number, has_event(number));
     change(&mut settings);
     Patient::new(&settings)
 }

@@ -11,7 +11,7 @@ use super::super::wide::{WideTable, number_text};
 use super::files::BundleFile;
 use super::load::{Cohorts, Inputs, outcomes};
 use crate::fuse::{
-    BootstrapSettings, Dataset, Evaluation, Outcome, Prediction, Refusal, Survival, discriminate, judge,
+    BootstrapSettings, Dataset, Evaluation, Outcome, Prediction, Refusal, Scale, Survival, discriminate, judge,
 };
 use crate::store::write_whole;
 
@@ -63,6 +63,9 @@ pub struct EvaluateOutcome {
     /// The bundle's model, then its baselines.
     pub evaluations: Vec<Evaluation>,
 }
+
+/// Probabilities of the event by a time, and that time.
+type ByHorizon = Option<(Vec<f64>, f64)>;
 
 type Asked = Vec<(String, Result<Prediction, Refusal>)>;
 
@@ -174,7 +177,7 @@ pub fn evaluate(options: &EvaluateOptions) -> Result<EvaluateOutcome, TableError
         ),
     };
     let data = Dataset::new(both.iter().map(|(id, ..)| (*id).clone()).collect(), Vec::new(), outcome)?;
-    let judged = |linear: Vec<f64>, model: &str, fusion: &str, blocks: Vec<String>| {
+    let judged = |linear: Vec<f64>, by_horizon: ByHorizon, model: &str, fusion: &str, blocks: Vec<String>| {
         let one_fold = [vec![0; linear.len()]];
         let all = [linear];
         let (auc, interval) = discriminate(&all, &one_fold, &data, BootstrapSettings::default());
@@ -185,18 +188,26 @@ pub fn evaluate(options: &EvaluateOptions) -> Result<EvaluateOutcome, TableError
             auc,
             auc_low: interval.map(|interval| interval.low),
             auc_high: interval.map(|interval| interval.high),
-            ..judge(&all[0], &data.outcome)
+            ..judge(&all[0], by_horizon.as_ref().map(|(p, horizon)| (p.as_slice(), *horizon)), &data.outcome)
         }
     };
     let method = file.bundle.fitted.method;
     let linear = both.iter().map(|(_, found, _)| found.linear).collect();
-    let mut evaluations = vec![judged(linear, method.name(), method.fusion(), file.bundle.blocks().cloned().collect())];
-    for (derived, _) in &file.bundle.baselines {
-        let logit = |p: f64| (p / (1.0 - p)).ln();
-        let of =
-            |found: &Prediction| found.baselines.iter().find(|(name, _)| *name == derived.name).map(|(_, p)| logit(*p));
-        let linear = both.iter().map(|(_, found, _)| of(found).unwrap_or(f64::NAN)).collect();
-        evaluations.push(judged(linear, &derived.name, "baseline", vec![derived.name.clone()]));
+    let by_horizon: ByHorizon = match file.bundle.fitted.scale {
+        Scale::Logistic => None,
+        Scale::Hazard { horizon, .. } => Some((both.iter().map(|(_, found, _)| found.probability).collect(), horizon)),
+    };
+    let mut evaluations =
+        vec![judged(linear, by_horizon, method.name(), method.fusion(), file.bundle.blocks().cloned().collect())];
+    for (derived, fitted) in &file.bundle.baselines {
+        let of = |found: &Prediction| found.baselines.iter().find(|(name, _)| *name == derived.name).map(|(_, p)| *p);
+        let probability: Vec<f64> = both.iter().map(|(_, found, _)| of(found).unwrap_or(f64::NAN)).collect();
+        let linear = probability.iter().map(|p| fitted.scale.linear(*p)).collect();
+        let by_horizon = match fitted.scale {
+            Scale::Logistic => None,
+            Scale::Hazard { horizon, .. } => Some((probability, horizon)),
+        };
+        evaluations.push(judged(linear, by_horizon, &derived.name, "baseline", vec![derived.name.clone()]));
     }
     write_json(&options.predict.out, &evaluations)?;
     Ok(EvaluateOutcome { predicted: outcome_of(&file, &asked), evaluations })
