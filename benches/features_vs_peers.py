@@ -50,15 +50,19 @@ def ours(binary, image, mask, what, threads):
 
 def peer(image, mask, core):
     """In a process of its own: prints the same figures as ours."""
+    import nibabel
     import pictologics
 
+    # The bins begin at the region's lowest intensity, as ours do where nothing re-segments.
+    inside = nibabel.load(mask).get_fdata() > 0
+    lowest = float(nibabel.load(image).get_fdata()[inside].min())
     families = ["intensity", "morphology", "texture", "histogram", "ivh"]
     params = {"families": families}
     if not core:
         params |= {"include_spatial_intensity": True, "include_local_intensity": True}
     pipeline = pictologics.RadiomicsPipeline()
     steps = [
-        {"step": "discretise", "params": {"method": "FBS", "bin_width": 25.0}},
+        {"step": "discretise", "params": {"method": "FBS", "bin_width": 25.0, "min_val": lowest}},
         {"step": "extract_features", "params": params},
     ]
     pipeline.add_config("bench", steps)

@@ -97,22 +97,75 @@ pub(super) const CHUNK: usize = 1 << 16;
 /// Mean and range of the values that are finite, and how many are not.
 pub(super) fn summarise(values: &[f32]) -> (Option<Summary>, usize) {
     use rayon::prelude::*;
-    let parts: Vec<(usize, f64, f32, f32)> = values
-        .par_chunks(CHUNK)
-        .map(|chunk| {
-            chunk
-                .iter()
-                .filter(|v| v.is_finite())
-                .fold((0, 0.0, f32::INFINITY, f32::NEG_INFINITY), |(n, sum, min, max), v| {
-                    (n + 1, sum + f64::from(*v), min.min(*v), max.max(*v))
-                })
+    let parts: Vec<Tally> = values.par_chunks(CHUNK).map(Tally::of).collect();
+    let all = parts.into_iter().fold(Tally::default(), Tally::and);
+    let n = all.n as usize;
+    let summary = || Summary { mean: all.sum / n as f64, min: f64::from(all.min), max: f64::from(all.max) };
+    ((n > 0).then(summary), values.len() - n)
+}
+
+/// Finite values: how many, their sum and their range.
+#[derive(Debug, Clone, Copy)]
+struct Tally {
+    n: u32,
+    sum: f64,
+    min: f32,
+    max: f32,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self { n: 0, sum: 0.0, min: f32::INFINITY, max: f32::NEG_INFINITY }
+    }
+}
+
+impl Tally {
+    fn of(values: &[f32]) -> Self {
+        /// Values that stay in the nearest cache from one loop to the next.
+        const NEAR: usize = 1 << 12;
+        values.chunks(NEAR).fold(Self::default(), |tally, values| tally.and(Self::of_near(values)))
+    }
+
+    fn of_near(values: &[f32]) -> Self {
+        const LANES: usize = 8;
+        let (groups, rest) = values.as_chunks::<LANES>();
+        let mut sums = [0.0; LANES];
+        for group in groups {
+            sums.iter_mut().zip(group).for_each(|(sum, value)| *sum += f64::from(*value));
+        }
+        let sum = sums.iter().sum::<f64>() + rest.iter().map(|value| f64::from(*value)).sum::<f64>();
+        // Mostly all are finite, and no value needs a look of its own: in `f64` their sum is finite then, and only then.
+        if sum.is_finite() {
+            let [min, max] = extremes(values);
+            return Self { n: values.len() as u32, sum, min, max };
+        }
+        values.iter().filter(|value| value.is_finite()).fold(Self::default(), |tally, value| Self {
+            n: tally.n + 1,
+            sum: tally.sum + f64::from(*value),
+            min: tally.min.min(*value),
+            max: tally.max.max(*value),
         })
-        .collect();
-    let (n, sum, min, max) = parts
-        .iter()
-        .fold((0, 0.0, f32::INFINITY, f32::NEG_INFINITY), |a, b| (a.0 + b.0, a.1 + b.1, a.2.min(b.2), a.3.max(b.3)));
-    let summary = (n > 0).then(|| Summary { mean: sum / n as f64, min: f64::from(min), max: f64::from(max) });
-    (summary, values.len() - n)
+    }
+
+    fn and(self, other: Self) -> Self {
+        let (min, max) = (self.min.min(other.min), self.max.max(other.max));
+        Self { n: self.n + other.n, sum: self.sum + other.sum, min, max }
+    }
+}
+
+/// The least and the greatest of numbers none of which is missing; the empty range where there are none.
+pub(super) fn extremes(values: &[f32]) -> [f32; 2] {
+    const LANES: usize = 16;
+    let least = |a: f32, b: f32| if b < a { b } else { a };
+    let greatest = |a: f32, b: f32| if b > a { b } else { a };
+    let (groups, rest) = values.as_chunks::<LANES>();
+    let (mut low, mut high) = ([f32::INFINITY; LANES], [f32::NEG_INFINITY; LANES]);
+    for group in groups {
+        low.iter_mut().zip(group).for_each(|(low, value)| *low = least(*low, *value));
+        high.iter_mut().zip(group).for_each(|(high, value)| *high = greatest(*high, *value));
+    }
+    let all = |lanes: [f32; LANES]| lanes.into_iter().chain(rest.iter().copied());
+    [all(low).fold(f32::INFINITY, least), all(high).fold(f32::NEG_INFINITY, greatest)]
 }
 
 impl ImageDiagnostics {

@@ -4,6 +4,7 @@
 //! with the maximum in bin N. Both in `f64`. Levels are kept sparsely, by what occurs: neither the number of bins nor an
 //! outlier decides how much memory is used.
 
+use super::diagnostics::extremes;
 use super::{BinAnchor, Discretise, GreyLevels, Settings};
 
 /// The highest grey level: beyond it integers in the features' formulas would no longer be exact.
@@ -92,6 +93,11 @@ impl Binning {
         (self.anchor, self.divisor / self.factor)
     }
 
+    /// The levels of the least and the greatest intensity.
+    fn ends(&self, range: [f64; 2]) -> [u32; 2] {
+        range.map(|intensity| self.level(intensity as f32))
+    }
+
     /// The level of an intensity of the range.
     pub(super) fn level(&self, intensity: f32) -> u32 {
         // Not below the anchor, so that truncation is the floor; a quotient that rounding puts above the top is the top.
@@ -107,8 +113,8 @@ pub(super) struct GreyLevelCounts {
     pub(super) occupied: Vec<(u32, u64)>,
     /// The number of levels Ng: of bins where it is fixed, else the highest that occurs.
     pub(super) n_levels: u32,
-    /// The rule they were made by.
-    pub(super) binning: Binning,
+    /// The level of each intensity.
+    pub(super) levels: Vec<u32>,
 }
 
 impl GreyLevelCounts {
@@ -117,12 +123,13 @@ impl GreyLevelCounts {
         let range = range(values)?;
         let binning = Binning::new(settings.discretise, settings.bin_anchor, settings.resegment.low, range);
         Some(binning.map(|binning| {
-            let occupied = count(values, &binning, range);
+            let levels: Vec<u32> = values.iter().map(|value| binning.level(*value)).collect();
+            let occupied = occurrences(&levels, binning.ends(range));
             let n_levels = match settings.discretise {
                 Discretise::Bins(bins) if occupied.len() > 1 => bins,
                 _ => occupied.last().map_or(0, |(level, _)| *level),
             };
-            Self { occupied, n_levels, binning }
+            Self { occupied, n_levels, levels }
         }))
     }
 
@@ -135,22 +142,29 @@ impl GreyLevelCounts {
 
 /// Least and greatest intensity.
 pub(super) fn range(values: &[f32]) -> Option<[f64; 2]> {
-    let first = *values.first()?;
-    let [min, max] = values.iter().fold([first; 2], |[min, max], v| [min.min(*v), max.max(*v)]);
-    Some([f64::from(min), f64::from(max)])
+    (!values.is_empty()).then(|| extremes(values).map(f64::from))
 }
 
 /// How often each level occurs among intensities of that range, ascending.
-pub(super) fn count(values: &[f32], binning: &Binning, [min, max]: [f64; 2]) -> Vec<(u32, u64)> {
-    let (first, last) = (binning.level(min as f32), binning.level(max as f32));
+pub(super) fn count(values: &[f32], binning: &Binning, range: [f64; 2]) -> Vec<(u32, u64)> {
+    let levels: Vec<u32> = values.iter().map(|value| binning.level(*value)).collect();
+    occurrences(&levels, binning.ends(range))
+}
+
+/// How often each of these levels occurs, ascending; the first and the last are given.
+fn occurrences(levels: &[u32], [first, last]: [u32; 2]) -> Vec<(u32, u64)> {
+    /// Tables that take turns: the next count need not wait for the last one.
+    const TABLES: usize = 4;
     if last - first < TABLE_SPAN {
-        let mut table = vec![0u64; (last - first) as usize + 1];
-        for value in values {
-            table[(binning.level(*value) - first) as usize] += 1;
+        let width = (last - first) as usize + 1;
+        let mut tables = vec![0u64; width * TABLES];
+        for turn in levels.chunks(TABLES) {
+            turn.iter().enumerate().for_each(|(table, level)| tables[table * width + (level - first) as usize] += 1);
         }
-        return (first..).zip(table).filter(|(_, count)| *count > 0).collect();
+        let sum = |at: usize| (0..TABLES).map(|table| tables[table * width + at]).sum::<u64>();
+        return (first..).zip((0..width).map(sum)).filter(|(_, count)| *count > 0).collect();
     }
-    let mut levels: Vec<u32> = values.iter().map(|value| binning.level(*value)).collect();
+    let mut levels = levels.to_vec();
     levels.sort_unstable();
     levels.chunk_by(|a, b| a == b).map(|same| (same[0], same.len() as u64)).collect()
 }
@@ -160,8 +174,7 @@ mod tests {
     use super::*;
 
     fn levels(values: &[f32], settings: &Settings) -> Vec<u32> {
-        let counts = GreyLevelCounts::of(values, settings).unwrap().unwrap();
-        values.iter().map(|value| counts.binning.level(*value)).collect()
+        GreyLevelCounts::of(values, settings).unwrap().unwrap().levels
     }
 
     fn width(width: f64) -> Settings {

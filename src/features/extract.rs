@@ -34,19 +34,19 @@ pub struct Extraction {
 /// When a setting is out of range, image and mask are on different grids, or the region is empty at some step.
 pub fn extract(image: &Volume<f32>, mask: &Mask, settings: &Settings) -> Result<Extraction, FeatureError> {
     settings.validate()?;
-    let Prepared { mut roi, wide, initial } = prepare(image, mask, settings)?;
+    let Prepared { mut roi, wide, initial, region } = prepare(image, mask, settings)?;
     let interpolated = StepDiagnostics {
         image: ImageDiagnostics {
             dimensions: roi.grid_size,
             ..ImageDiagnostics::of(&roi.image.geometry, slice(&roi.image.voxels))
         },
-        roi: roi.diagnostics(),
+        roi: region,
     };
-    resegment(&mut roi, settings.resegment);
+    let changed = resegment(&mut roi, settings.resegment);
     if roi.values.is_empty() {
         return Err(FeatureError::EmptyRoi(RoiStep::Resegmented));
     }
-    let resegmented = roi.diagnostics();
+    let resegmented = if changed { roi.diagnostics() } else { region };
     let mut results = Results::default();
     let mut grey_levels = None;
     if settings.measures_image() {
@@ -119,8 +119,9 @@ fn slice<T>(array: &Array3<T>) -> &[T] {
     array.as_slice().unwrap_or_default()
 }
 
-/// Takes intensities outside the range, then outliers of the rest, from the intensity mask.
-fn resegment(roi: &mut Roi, settings: Resegment) {
+/// Takes intensities outside the range, then outliers of the rest, from the intensity mask; whether it lost any.
+fn resegment(roi: &mut Roi, settings: Resegment) -> bool {
+    let before = roi.values.len();
     let low = settings.low.unwrap_or(f64::NEG_INFINITY);
     let high = settings.high.unwrap_or(f64::INFINITY);
     if settings.low.is_some() || settings.high.is_some() {
@@ -130,6 +131,7 @@ fn resegment(roi: &mut Roi, settings: Resegment) {
         let reach = sigma * statistics.variance.sqrt();
         roi.keep(statistics.mean - reach, statistics.mean + reach);
     }
+    roi.values.len() < before
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ impl Ivh {
         let first = low.unwrap_or(range[0]);
         let last = high.unwrap_or(range[1]);
         Some(match settings.ivh {
-            Discretise::None if values.iter().all(|v| v.fract().abs() <= 0.0) => {
+            Discretise::None if values.iter().all(|value| is_integer(*value)) => {
                 Self::integers(values, range, first, last)
             }
             Discretise::None => Ok(Self::distinct(values, first, last)),
@@ -173,6 +173,12 @@ pub(super) static ROWS: [Row<Ivh>; 7] = rows(Unit::Same);
 
 /// The same rows for a fixed number of bins, whose intensities are grey levels.
 static LEVEL_ROWS: [Row<Ivh>; 7] = rows(Unit::One);
+
+/// Whether a finite number is an integer; all from 2^23 on are.
+fn is_integer(value: f32) -> bool {
+    const EVERY: f32 = 8_388_608.0;
+    value.abs() >= EVERY || (value - value as i32 as f32).abs() <= 0.0
+}
 
 #[cfg(test)]
 mod tests {

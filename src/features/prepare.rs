@@ -2,10 +2,10 @@
 
 use ndarray::Array3;
 
-use super::diagnostics::{ImageDiagnostics, StepDiagnostics};
+use super::diagnostics::{ImageDiagnostics, RoiDiagnostics, StepDiagnostics};
 use super::regrid::{SHARE_TOLERANCE, regrid, target_grid, touched};
 use super::response::{self, Wide};
-use super::roi::{BoundingBox, Roi, masked};
+use super::roi::{BoundingBox, Roi};
 use super::{Family, FeatureError, RoiStep, Settings, local};
 use crate::image::{Geometry, Mask, Volume};
 
@@ -20,6 +20,8 @@ pub(super) struct Prepared {
     pub(super) wide: Option<Wide>,
     /// Image and region as they came.
     pub(super) initial: StepDiagnostics,
+    /// The region on the final grid.
+    pub(super) region: RoiDiagnostics,
 }
 
 /// Brings image and region onto the final grid, as the block that the families need.
@@ -29,13 +31,16 @@ pub(super) fn prepare(image: &Volume<f32>, mask: &Mask, settings: &Settings) -> 
         return Err(FeatureError::Grid { image: grid.size, mask: mask_grid.size });
     }
     let bounds = BoundingBox::around(mask.voxels.view()).ok_or(FeatureError::EmptyRoi(RoiStep::Initial))?;
-    let initial = initial_diagnostics(image, mask, &bounds);
     let Some(resample) = &settings.resample else {
         let blocks = Blocks::around(&bounds, settings, grid)?;
         let (voxels, wide) = blocks.cut(blocks.widest().cut(&image.voxels), grid, settings);
         let roi = Roi::new(voxels, blocks.block.cut(&mask.voxels), blocks.block.geometry(grid), grid.size);
-        return Ok(Prepared { roi, wide, initial });
+        let region = roi.diagnostics();
+        return Ok(Prepared { roi, wide, initial: initial_diagnostics(image, &bounds, &region), region });
     };
+    let cut = bounds.geometry(grid);
+    let before = Roi::new(bounds.cut(&image.voxels), bounds.cut(&mask.voxels), cut, grid.size).diagnostics();
+    let initial = initial_diagnostics(image, &bounds, &before);
     let align = settings.grid_align;
     let new = target_grid(grid, resample.spacing_mm.along_axes(grid.spacing_mm), align)?;
     let shape = touched(grid, &new, &bounds, align);
@@ -58,7 +63,8 @@ pub(super) fn prepare(image: &Volume<f32>, mask: &Mask, settings: &Settings) -> 
         morphological[[z, y, x]] = true;
     }
     let roi = Roi::new(voxels, morphological, block.geometry(&new), new.size);
-    Ok(Prepared { roi, wide, initial })
+    let region = roi.diagnostics();
+    Ok(Prepared { roi, wide, initial, region })
 }
 
 /// The boxes of the final grid that are interpolated.
@@ -109,19 +115,15 @@ pub(super) fn limit(block: &BoundingBox) -> Result<(), FeatureError> {
     Ok(())
 }
 
-fn initial_diagnostics(image: &Volume<f32>, mask: &Mask, bounds: &BoundingBox) -> StepDiagnostics {
-    let values = masked(&bounds.cut(&image.voxels), &bounds.cut(&mask.voxels));
-    let (intensity, missing) = super::diagnostics::summarise(&values);
+/// The whole image, and a region of it within its box.
+fn initial_diagnostics(image: &Volume<f32>, bounds: &BoundingBox, region: &RoiDiagnostics) -> StepDiagnostics {
     let standard = image.voxels.as_standard_layout();
     StepDiagnostics {
         image: ImageDiagnostics::of(&image.geometry, standard.as_slice().unwrap_or_default()),
-        roi: super::RoiDiagnostics {
-            dimensions: image.geometry.size,
-            intensity_voxels: values.len() - missing,
-            morphological_voxels: values.len(),
+        roi: RoiDiagnostics {
             intensity_bounding_box: bounds.size(),
             morphological_bounding_box: bounds.size(),
-            intensity,
+            ..*region
         },
     }
 }

@@ -133,5 +133,15 @@ impl Roi {
 
 /// The values under a mask, in `z, y, x` order.
 pub(super) fn masked(image: &Array3<f32>, mask: &Array3<bool>) -> Vec<f32> {
-    image.iter().zip(mask).filter(|(_, inside)| **inside).map(|(value, _)| *value).collect()
+    let (image, mask) = (image.as_standard_layout(), mask.as_standard_layout());
+    let (Some(values), Some(inside)) = (image.as_slice(), mask.as_slice()) else { return Vec::new() };
+    let mut found = Vec::with_capacity(inside.iter().map(|inside| usize::from(*inside)).sum());
+    let mut at = 0;
+    for same in inside.chunk_by(|a, b| a == b) {
+        if same[0] {
+            found.extend_from_slice(&values[at..at + same.len()]);
+        }
+        at += same.len();
+    }
+    found
 }

@@ -41,16 +41,15 @@ impl Statistics {
         let count = n as f64;
         let [sum, energy] = sums(values, |v| [v, v * v]);
         let mean = sum / count;
-        let mut sorted = values.to_vec();
-        let [min, p10, p25, p50, p75, p90, max] = percentiles(&mut sorted, [0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0]);
-        drop(sorted);
+        let [min, p10, p25, p50, p75, p90, max] = percentiles(values, [0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0]);
         let [second, third, fourth, mad, medad, inner_n, inner_sum] = sums(values, |v| {
             let d = v - mean;
-            let inner = f64::from(u8::from(v >= p10 && v <= p90));
+            // Both comparisons always: a branch would be guessed wrong for every fifth value.
+            let inner = if (v >= p10) & (v <= p90) { 1.0 } else { 0.0 };
             [d * d, d * d * d, d * d * d * d, d.abs(), (v - p50).abs(), inner, inner * v]
         });
         let inner_mean = inner_sum / inner_n;
-        let [inner_mad] = sums(values, |v| [if v >= p10 && v <= p90 { (v - inner_mean).abs() } else { 0.0 }]);
+        let [inner_mad] = sums(values, |v| [if (v >= p10) & (v <= p90) { (v - inner_mean).abs() } else { 0.0 }]);
         Some(Self {
             n,
             mean,
@@ -130,10 +129,20 @@ impl Statistics {
 
 /// Several sums over the values in one pass, in an order that does not depend on the number of threads.
 pub(super) fn sums<const N: usize>(values: &[f32], terms: impl Fn(f64) -> [f64; N] + Sync) -> [f64; N] {
-    let parts: Vec<[f64; N]> = values
-        .par_chunks(CHUNK)
-        .map(|chunk| chunk.iter().fold([0.0; N], |sum, v| added(sum, terms(f64::from(*v)))))
-        .collect();
+    let sum = |chunk: &[f32]| {
+        // Two at a time: the next addition need not wait for the last one.
+        let (pairs, rest) = chunk.as_chunks::<2>();
+        let mut sums = [[0.0; 2]; N];
+        for [a, b] in pairs {
+            let (a, b) = (terms(f64::from(*a)), terms(f64::from(*b)));
+            sums.iter_mut().zip(a.into_iter().zip(b)).for_each(|([even, odd], (a, b))| {
+                *even += a;
+                *odd += b;
+            });
+        }
+        rest.iter().fold(sums.map(|[even, odd]| even + odd), |sum, value| added(sum, terms(f64::from(*value))))
+    };
+    let parts: Vec<[f64; N]> = values.par_chunks(CHUNK).map(sum).collect();
     parts.into_iter().fold([0.0; N], added)
 }
 
@@ -163,31 +172,69 @@ fn count_percentile(counts: &[(f64, u64)], n: u64, share: f64) -> f64 {
     if t > 0.0 { low + t * (at(below as u64 + 1) - low) } else { low }
 }
 
-/// Percentiles at ascending shares by linear interpolation between order statistics; reorders the values.
-///
-/// At share p: position (n - 1) p. Each selection works only on what lies above the one before.
-pub(super) fn percentiles<const N: usize>(values: &mut [f32], shares: [f64; N]) -> [f64; N] {
+/// Percentiles at ascending shares by linear interpolation between order statistics. At share p: position (n - 1) p.
+pub(super) fn percentiles<const N: usize>(values: &[f32], shares: [f64; N]) -> [f64; N] {
     let last = values.len() - 1;
-    let mut from = 0;
-    let mut select = |values: &mut [f32], rank: usize| {
-        if rank >= from {
-            values[from..].select_nth_unstable_by(rank - from, f32::total_cmp);
-            from = rank + 1;
+    let positions = shares.map(|share| share * last as f64);
+    let ranks: Vec<usize> =
+        positions.iter().flat_map(|at| [at.floor() as usize, (at.floor() as usize + 1).min(last)]).collect();
+    let found = order_statistics(values, &ranks);
+    let mut pairs = found.chunks_exact(2);
+    positions.map(|at| match pairs.next() {
+        Some([low, high]) if at > at.floor() => {
+            let [low, high] = [*low, *high].map(f64::from);
+            low + (at - at.floor()) * (high - low)
         }
-        f64::from(values[rank])
-    };
-    shares.map(|share| {
-        let position = share * last as f64;
-        let below = position.floor();
-        let low = select(values, below as usize);
-        let t = position - below;
-        if t > 0.0 {
-            let high = select(values, (below as usize + 1).min(last));
-            low + t * (high - low)
-        } else {
-            low
-        }
+        Some([low, _]) => f64::from(*low),
+        _ => f64::NAN,
     })
+}
+
+/// The values of these ranks.
+///
+/// A long list is counted by the upper half of each value's bits; of the few buckets that hold a rank alone the members are
+/// sorted. Two passes, however many ranks.
+fn order_statistics(values: &[f32], ranks: &[usize]) -> Vec<f32> {
+    /// Shorter lists are sorted.
+    const LONG: usize = 1 << 13;
+    const BUCKETS: usize = 1 << 16;
+    let sort = |values: &mut Vec<f32>| values.sort_unstable_by(f32::total_cmp);
+    if values.len() < LONG {
+        let mut sorted = values.to_vec();
+        sort(&mut sorted);
+        return ranks.iter().map(|rank| sorted[*rank]).collect();
+    }
+    let mut counts = vec![0u32; BUCKETS];
+    values.iter().for_each(|value| counts[bucket(*value)] += 1);
+    // By bucket: how many values lie below it.
+    let mut below = 0;
+    for count in &mut counts {
+        below += std::mem::replace(count, below);
+    }
+    let of_rank = |rank: usize| counts.partition_point(|below| *below as usize <= rank) - 1;
+    let mut buckets: Vec<usize> = ranks.iter().map(|rank| of_rank(*rank)).collect();
+    let at = buckets.clone();
+    buckets.sort_unstable();
+    buckets.dedup();
+    let mut slots = vec![u8::MAX; BUCKETS];
+    (0u8..).zip(&buckets).for_each(|(slot, bucket)| slots[*bucket] = slot);
+    let mut members = vec![Vec::new(); buckets.len()];
+    for value in values {
+        if let Some(members) = members.get_mut(usize::from(slots[bucket(*value)])) {
+            members.push(*value);
+        }
+    }
+    members.iter_mut().for_each(sort);
+    let value =
+        |(rank, bucket): (&usize, &usize)| members[usize::from(slots[*bucket])][rank - counts[*bucket] as usize];
+    ranks.iter().zip(&at).map(value).collect()
+}
+
+/// The upper half of a number that orders as the value does.
+fn bucket(value: f32) -> usize {
+    let bits = value.to_bits();
+    let ordered = if bits >> 31 == 0 { bits | 1 << 31 } else { !bits };
+    (ordered >> 16) as usize
 }
 
 #[cfg(test)]
@@ -197,11 +244,28 @@ mod tests {
 
     #[test]
     fn percentiles_are_interpolated_between_order_statistics() {
-        let mut values = [5.0, 1.0, 4.0, 2.0, 3.0];
-        let found = percentiles(&mut values, [0.0, 0.1, 0.25, 0.5, 0.9, 1.0]);
+        let values = [5.0, 1.0, 4.0, 2.0, 3.0];
+        let found = percentiles(&values, [0.0, 0.1, 0.25, 0.5, 0.9, 1.0]);
         for (f, e) in found.iter().zip([1.0, 1.4, 2.0, 3.0, 4.6, 5.0]) {
             assert_relative_eq!(*f, e, epsilon = 1e-12);
         }
+    }
+
+    #[test]
+    fn order_statistics_of_a_long_list_are_those_of_sorting_it() {
+        let values: Vec<f32> = (0u32..20_000)
+            .map(|i| match i % 4 {
+                0 => 0.0,
+                1 => -0.0,
+                _ => f32::from_bits(i.wrapping_mul(2_654_435_761)),
+            })
+            .filter(|value| value.is_finite())
+            .collect();
+        let mut sorted = values.clone();
+        sorted.sort_unstable_by(f32::total_cmp);
+        let ranks = [0, 1, 777, values.len() / 2, values.len() / 2 + 1, values.len() - 2, values.len() - 1];
+        let found: Vec<u32> = order_statistics(&values, &ranks).into_iter().map(f32::to_bits).collect();
+        assert_eq!(found, ranks.map(|rank| sorted[rank].to_bits()));
     }
 
     #[test]

@@ -85,7 +85,7 @@ fn ranks(values: &[f32]) -> Vec<f64> {
 
 /// 2 |A and B| / (|A| + |B|) of the voxels above a percentile of their image.
 fn dice(a: &[f32], b: &[f32]) -> [f64; 3] {
-    let thresholds = |values: &[f32]| percentiles(&mut values.to_vec(), [0.5, 0.75, 0.9]);
+    let thresholds = |values: &[f32]| percentiles(values, [0.5, 0.75, 0.9]);
     let (above_a, above_b) = (thresholds(a), thresholds(b));
     [0, 1, 2].map(|k| {
         let (mut both, mut all) = (0u64, 0u64);

@@ -5,6 +5,7 @@ use std::ops::Range;
 use ndarray::Array3;
 use rayon::prelude::*;
 
+use super::lanes::LANES;
 use crate::features::discretise::{GreyLevelCounts, Ungraded};
 use crate::features::roi::{BoundingBox, Roi};
 
@@ -17,7 +18,7 @@ const MAX_LENGTH: usize = 32_767;
 /// Grey levels of the box around the intensity mask.
 ///
 /// A cell holds the index of a level, 0 where there is no voxel of the region. Around the box lies a border of such cells,
-/// so that a step to a neighbour never leaves the array.
+/// so that a step to a neighbour never leaves the array; a few cells follow, so that a group of lanes does not either.
 pub(super) struct LevelBlock {
     pub(super) cells: Vec<u16>,
     /// Voxels along x, y, z, without the border.
@@ -25,7 +26,7 @@ pub(super) struct LevelBlock {
     /// Cells from a row to the next, and from a slice to the next.
     pub(super) row: usize,
     pub(super) plane: usize,
-    border: usize,
+    pub(super) border: usize,
     /// The level of each index; index 0 stands for none.
     pub(super) levels: Vec<u32>,
     /// The number of levels Ng of the discretisation.
@@ -55,29 +56,30 @@ impl LevelBlock {
         let size = bounds.size();
         let (row, rows) = (size[0] + 2 * border, size[1] + 2 * border);
         let plane = row * rows;
-        let mut cells = vec![0u16; plane * (size[2] + 2 * border)];
-        let inner = cells[border * plane..].par_chunks_mut(plane).take(size[2]).enumerate();
-        let found: Vec<(Vec<Range<usize>>, u64)> = inner
-            .map(|(z, plane)| {
-                let mut voxels = 0;
+        let mut cells = vec![0u16; plane * (size[2] + 2 * border) + LANES];
+        let inside = |y: usize, z: usize| line(&roi.intensity, bounds, y, z);
+        let count = |z: usize| -> usize {
+            (0..size[1]).map(|y| inside(y, z).iter().map(|inside| usize::from(*inside)).sum::<usize>()).sum()
+        };
+        let slice_voxels: Vec<usize> = (0..size[2]).into_par_iter().map(count).collect();
+        // The levels lie in the order of the voxels.
+        let mut rest = counts.levels.as_slice();
+        let levels: Vec<&[u32]> = slice_voxels.iter().filter_map(|n| rest.split_off(..*n)).collect();
+        let inner = cells[border * plane..].par_chunks_mut(plane).zip(levels).enumerate();
+        let spans: Vec<Vec<Range<usize>>> = inner
+            .map(|(z, (plane, levels))| {
+                let mut levels = levels.iter();
                 let fill = |(y, to): (usize, &mut [u16])| {
-                    let from = line(&roi.image.voxels, bounds, y, z);
-                    let inside = line(&roi.intensity, bounds, y, z);
-                    let (mut first, mut end) = (size[0], 0);
-                    let cells = to[border..].iter_mut().zip(from).zip(inside).enumerate();
-                    for (x, ((cell, value), _)) in cells.filter(|(_, (_, inside))| **inside) {
-                        *cell = indices.index(counts.binning.level(*value));
-                        first = first.min(x);
-                        end = x + 1;
-                        voxels += 1;
-                    }
-                    first.min(end)..end
+                    let inside = inside(y, z);
+                    let first = inside.iter().position(|inside| *inside).unwrap_or(0);
+                    let end = inside.iter().rposition(|inside| *inside).map_or(0, |last| last + 1);
+                    let voxels = to[border..].iter_mut().zip(inside).filter(|(_, inside)| **inside);
+                    voxels.zip(&mut levels).for_each(|((cell, _), level)| *cell = indices.index(*level));
+                    first..end
                 };
-                let lines = plane.chunks_mut(row).skip(border).take(size[1]).enumerate();
-                (lines.map(fill).collect(), voxels)
+                plane.chunks_mut(row).skip(border).take(size[1]).enumerate().map(fill).collect()
             })
             .collect();
-        let (spans, slice_voxels): (Vec<Vec<Range<usize>>>, _) = found.into_iter().unzip();
         Self {
             cells,
             size,
@@ -87,7 +89,7 @@ impl LevelBlock {
             levels: indices.levels.clone(),
             n_levels: counts.n_levels,
             spans: spans.into_iter().flatten().collect(),
-            slice_voxels,
+            slice_voxels: slice_voxels.into_iter().map(|n| n as u64).collect(),
             grid_size: roi.grid_size,
             bounds,
         }

@@ -3,6 +3,8 @@
 //! The least number of steps to a voxel outside is found axis by axis, forward and back: no further than the neighbour's
 //! plus one. What lies beyond the grid is outside; an axis of one voxel is none.
 
+use std::ops::Range;
+
 use ndarray::ArrayView3;
 use rayon::prelude::*;
 
@@ -16,7 +18,7 @@ pub(super) struct Distances {
 }
 
 /// Farther than any distance within 65 535 voxels, with room for one step more.
-const FAR: u16 = u16::MAX - 1;
+pub(super) const FAR: u16 = u16::MAX - 1;
 
 impl Distances {
     /// Distances within each slice; `None` for a region without voxels.
@@ -52,13 +54,12 @@ impl Distances {
         self
     }
 
-    /// The least distance among the voxels `x0..x1` of row `y`, slice `z` of another box of the same block.
-    pub(super) fn least(&self, other: &BoundingBox, (x0, x1): (usize, usize), y: usize, z: usize) -> u16 {
+    /// The distances of the voxels `span` of row `y`, slice `z` of another box of the same block.
+    pub(super) fn row(&self, other: &BoundingBox, span: Range<usize>, y: usize, z: usize) -> &[u16] {
         let [dx, dy, dz] = [0, 1, 2].map(|axis| other.first[axis] - self.bounds.first[axis]);
         let [nx, ny, _] = self.bounds.size();
         let row = ((z + dz) * ny + y + dy) * nx + dx;
-        // A grid of a single voxel has no way out; its zone lies at the edge all the same.
-        self.steps[row + x0..row + x1].iter().copied().min().map_or(1, |least| if least >= FAR { 1 } else { least })
+        &self.steps[row + span.start..row + span.end]
     }
 }
 

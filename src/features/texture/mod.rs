@@ -12,6 +12,7 @@ pub(super) mod glcm;
 mod gldzm;
 mod glrlm;
 mod glszm;
+mod lanes;
 mod matrix;
 mod neighbours;
 mod ngldm;

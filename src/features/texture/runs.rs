@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use super::block::LevelBlock;
 use super::directions::Direction;
+use super::lanes::{LANES, bits, groups, lanes, set};
 use super::matrix::{Cell, Matrix};
 use super::pairs::shifted;
 
@@ -19,7 +20,7 @@ const TABLE_LENGTH: usize = 64;
 const TABLE_CELLS: usize = 1 << 18;
 
 /// How many parts a volume is counted in at the same time.
-const PARTS: usize = 8;
+const PARTS: usize = 4;
 
 /// One matrix for each direction, over these slices.
 pub(super) fn by_direction(block: &LevelBlock, slices: &Range<usize>, directions: &[Direction]) -> Vec<Matrix> {
@@ -78,41 +79,74 @@ fn table_length(block: &LevelBlock) -> usize {
     (TABLE_CELLS / block.width()).clamp(4, TABLE_LENGTH)
 }
 
+/// The length of the run so far at each cell, along one direction.
+struct Track {
+    direction: Direction,
+    /// Of the slice, or where the direction stays in it of the row, that is worked on.
+    this: Vec<u16>,
+    /// Of the one before. Only cells that a run reaches are ever read.
+    previous: Vec<u16>,
+}
+
+impl Track {
+    fn new(block: &LevelBlock, direction: Direction) -> Self {
+        let cells = LANES + if direction.in_plane() { block.row } else { block.plane };
+        let in_row = direction.in_plane() && direction.dy == 0;
+        Self { direction, this: vec![0; cells], previous: vec![0; if in_row { 0 } else { cells }] }
+    }
+
+    fn next(&mut self) {
+        if !self.previous.is_empty() {
+            std::mem::swap(&mut self.this, &mut self.previous);
+        }
+    }
+
+    /// The lengths at the cells of a row, from those before them; where they lie in `this`.
+    fn advance(&mut self, block: &LevelBlock, here: &Range<usize>) -> usize {
+        let period = if self.direction.in_plane() { block.row } else { block.plane };
+        let before = shifted_back(block, here.start, self.direction);
+        let (at, from) = (here.start % period, before % period);
+        let cells = &block.cells;
+        if self.previous.is_empty() {
+            // Along the row each length needs the one before it.
+            let mut length = 0;
+            let pairs = cells[here.clone()].iter().zip(&cells[before..]);
+            for (to, (cell, before)) in self.this[at..].iter_mut().zip(pairs) {
+                length = if cell == before { length + 1 } else { 1 };
+                *to = length;
+            }
+        } else {
+            let n = here.len().next_multiple_of(LANES);
+            let (to, from) = (&mut self.this[at..at + n], &self.previous[from..from + n]);
+            lengthen(&cells[here.start..here.start + n], &cells[before..before + n], from, to);
+        }
+        at
+    }
+}
+
 /// Counts the runs that end in a range of slices.
 struct Counter<'a> {
     block: &'a LevelBlock,
-    directions: &'a [Direction],
     targets: &'a [usize],
-    /// By direction: the length of the run so far at each cell of this and of the previous slice. Only cells that the run
-    /// reaches are ever read.
-    lengths: Vec<[Vec<u16>; 2]>,
+    tracks: Vec<Track>,
     tallies: Vec<Tally>,
-    /// Where runs end in a row.
-    ends: Vec<u32>,
 }
 
 impl<'a> Counter<'a> {
     fn new(block: &'a LevelBlock, directions: &'a [Direction], targets: &'a [usize], n_matrices: usize) -> Self {
-        let plane = |needed: bool| vec![0u16; if needed { block.plane } else { 0 }];
-        let lengths = directions.iter().map(|direction| [plane(true), plane(!direction.in_plane())]).collect();
+        let tracks = directions.iter().map(|direction| Track::new(block, *direction)).collect();
         let tally = || Tally { table: vec![0; block.width() * table_length(block)], long: Vec::new() };
-        let tallies = (0..n_matrices).map(|_| tally()).collect();
-        Self { block, directions, targets, lengths, tallies, ends: vec![0; block.row] }
+        Self { block, targets, tracks, tallies: (0..n_matrices).map(|_| tally()).collect() }
     }
 
     fn count(&mut self, slices: Range<usize>) {
         self.look_back(slices.start);
         for z in slices {
-            for [this, previous] in &mut self.lengths {
-                if !previous.is_empty() {
-                    std::mem::swap(this, previous);
-                }
-            }
+            self.tracks.iter_mut().filter(|track| !track.direction.in_plane()).for_each(Track::next);
             for y in 0..self.block.size[1] {
+                self.tracks.iter_mut().filter(|track| track.direction.in_plane()).for_each(Track::next);
                 let here = self.block.cells_of(y, z);
-                if !here.is_empty() {
-                    (0..self.directions.len()).for_each(|k| self.count_row(k, &here));
-                }
+                (0..self.tracks.len()).for_each(|k| self.count_row(k, &here));
             }
         }
     }
@@ -122,48 +156,30 @@ impl<'a> Counter<'a> {
     fn look_back(&mut self, first: usize) {
         let Some(z) = first.checked_sub(1) else { return };
         let block = self.block;
-        for (direction, [this, _]) in self.directions.iter().zip(&mut self.lengths) {
-            if direction.in_plane() {
-                continue;
-            }
+        for track in self.tracks.iter_mut().filter(|track| !track.direction.in_plane()) {
             for cell in (0..block.size[1]).flat_map(|y| block.cells_of(y, z)) {
                 let index = block.cells[cell];
                 let (mut at, mut length) = (cell, 0u16);
                 while index > 0 && block.cells[at] == index {
                     length += 1;
-                    at = shifted_back(block, at, *direction);
+                    at = shifted_back(block, at, track.direction);
                 }
-                this[cell % block.plane] = length;
+                track.this[cell % block.plane] = length;
             }
         }
     }
 
     fn count_row(&mut self, k: usize, here: &Range<usize>) {
-        let (block, direction) = (self.block, self.directions[k]);
-        let before = shifted_back(block, here.start, direction)..shifted_back(block, here.end, direction);
-        let after = shifted(block, here, direction);
-        let [this, previous] = &mut self.lengths[k];
-        let at = here.start % block.plane;
-        let end = at + here.len();
-        let cells = &block.cells;
-        if direction.in_plane() {
-            let from = at - (here.start - before.start);
-            if from + here.len() > at {
-                // Along the row each length needs the one before it.
-                for i in 0..here.len() {
-                    let same = cells[here.start + i] == cells[before.start + i];
-                    this[at + i] = if same { this[from + i] + 1 } else { 1 };
-                }
-            } else {
-                let (done, row) = this.split_at_mut(at);
-                lengthen(&cells[here.clone()], &cells[before], &done[from..], &mut row[..here.len()]);
-            }
-        } else {
-            let from = before.start % block.plane;
-            lengthen(&cells[here.clone()], &cells[before], &previous[from..], &mut this[at..end]);
+        let (block, track) = (self.block, &mut self.tracks[k]);
+        let at = track.advance(block, here);
+        let after = shifted(block, here, track.direction).start;
+        let tally = &mut self.tallies[self.targets[k]];
+        let table_length = table_length(block);
+        for (group, within) in groups(here) {
+            let x = group - here.start;
+            let (cells, lengths) = (lanes(&block.cells, group), lanes(&track.this, at + x));
+            tally.add(cells, lengths, within & ends(cells, lanes(&block.cells, after + x), lengths), table_length);
         }
-        let ends = ends(&cells[here.clone()], &cells[after], &this[at..end], &mut self.ends);
-        self.tallies[self.targets[k]].add(&cells[here.clone()], &this[at..end], ends, table_length(block));
     }
 }
 
@@ -173,27 +189,29 @@ fn shifted_back(block: &LevelBlock, cell: usize, direction: Direction) -> usize 
     cell.wrapping_add_signed(-by)
 }
 
-/// Run lengths of a row from those of the cells before it.
+/// Run lengths of cells from those of the cells before them. Not inlined, so that the compiler knows the four apart.
+#[inline(never)]
 fn lengthen(here: &[u16], before: &[u16], lengths_before: &[u16], lengths: &mut [u16]) {
     for (((cell, before), length_before), length) in here.iter().zip(before).zip(lengths_before).zip(lengths) {
-        *length = if cell == before { *length_before + 1 } else { 1 };
+        // A branch would be guessed wrong for every second voxel.
+        let goes_on = u16::from(cell == before).wrapping_neg();
+        *length = (length_before & goes_on).wrapping_add(1);
     }
 }
 
-/// Where in a row runs of two voxels or more end. No branch depends on the data.
-fn ends<'e>(here: &[u16], after: &[u16], lengths: &[u16], ends: &'e mut [u32]) -> &'e [u32] {
-    let mut n = 0;
-    for (x, ((cell, after), length)) in (0u32..).zip(here.iter().zip(after).zip(lengths)) {
-        ends[n] = x;
-        n += usize::from((cell != after) & (*length > 1) & (*cell > 0));
+/// Where runs of two voxels or more end.
+fn ends(here: &[u16; LANES], after: &[u16; LANES], lengths: &[u16; LANES]) -> u32 {
+    let mut flags = [0u8; LANES];
+    for (flag, ((cell, after), length)) in flags.iter_mut().zip(here.iter().zip(after).zip(lengths)) {
+        *flag = u8::from((cell != after) & (*length != 1) & (*cell != 0));
     }
-    &ends[..n]
+    bits(&flags)
 }
 
 impl Tally {
-    fn add(&mut self, here: &[u16], lengths: &[u16], ends: &[u32], table_length: usize) {
-        for x in ends {
-            let (index, length) = (here[*x as usize], lengths[*x as usize]);
+    fn add(&mut self, here: &[u16; LANES], lengths: &[u16; LANES], ends: u32, table_length: usize) {
+        for x in set(ends) {
+            let (index, length) = (here[x], lengths[x]);
             if usize::from(length) < table_length {
                 self.table[usize::from(index) * table_length + usize::from(length)] += 1;
             } else {

@@ -1,33 +1,17 @@
 //! Zones: connected voxels of one level (IBSI 3.8 and 3.9), over 8 neighbours in a slice and 26 in the volume.
 //!
-//! Rows are cut into runs of one level; runs that touch and have one level are joined (union-find with the least run as the
-//! root). Slices are joined within themselves first, all at the same time, then with each other.
+//! Voxels of one level that touch are joined (union-find with the least voxel as the root): slices within themselves first,
+//! all at the same time, then with each other. Which of a voxel's touches need joining is decided for many voxels at once:
+//! most are implied by others.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::block::LevelBlock;
-use super::distance::Distances;
+use super::distance::{Distances, FAR};
+use super::lanes::{equal, groups, holding, lanes, set};
 use super::matrix::{Cell, Matrix};
-use crate::features::roi::BoundingBox;
-
-/// A piece of a row with one level.
-#[derive(Debug, Clone, Copy)]
-struct Run {
-    start: u16,
-    end: u16,
-    index: u16,
-}
-
-/// The runs of one slice.
-struct Plane {
-    runs: Vec<Run>,
-    /// The runs of row y are `rows[y]..rows[y + 1]`.
-    rows: Vec<u32>,
-    /// A run of the same zone with a number not above its own; its own at the root.
-    parents: Vec<u32>,
-}
 
 /// The matrices of sizes and of distances.
 pub(super) struct ZoneMatrices {
@@ -45,219 +29,214 @@ impl ZoneMatrices {
     }
 }
 
-/// The region's runs, joined within the slices.
+/// The region's voxels, joined within the slices.
 pub(super) struct Zones<'a> {
     block: &'a LevelBlock,
-    planes: Vec<Plane>,
+    /// By cell: a cell of the same zone that does not lie behind it; itself at the root.
+    parents: Vec<u32>,
 }
 
 impl<'a> Zones<'a> {
     pub(super) fn of(block: &'a LevelBlock) -> Self {
-        let planes = block.slices().into_par_iter().map(|z| Plane::of(block, z)).collect();
-        Self { block, planes }
+        let mut parents = vec![0; block.cells.len()];
+        let planes = parents.par_chunks_mut(block.plane).enumerate().skip(block.border).take(block.size[2]);
+        planes.for_each(|(plane, parents)| {
+            let mut sets = Sets { parents, base: plane * block.plane };
+            for y in 0..block.size[1] {
+                sets.join_row(block, plane - block.border, y);
+            }
+        });
+        Self { block, parents }
     }
 
     /// The zones of each slice.
     pub(super) fn by_slice(&self, distances: Option<&Distances>) -> Vec<ZoneMatrices> {
-        let slices = self.planes.par_iter().enumerate().map(|(z, plane)| {
-            let mut zones = Sums::new(plane.runs.len());
-            zones.add(plane, &plane.parents, 0, z, distances.map(|distances| (distances, &self.block.bounds)));
-            zones.matrices(self.block, z..z + 1)
+        let slices = self.block.slices().into_par_iter().map(|z| {
+            let base = (z + self.block.border) * self.block.plane;
+            let mut parents = self.parents[base..base + self.block.plane].to_vec();
+            matrices(self.block, z..z + 1, &mut parents, base, distances)
         });
         slices.collect()
     }
 
     /// The zones of the volume.
-    pub(super) fn in_volume(&self, distances: Option<&Distances>) -> ZoneMatrices {
+    pub(super) fn in_volume(mut self, distances: Option<&Distances>) -> ZoneMatrices {
         /// Slices that are joined one after the other.
         const PART: usize = 8;
-        let mut offsets = vec![0usize];
-        let mut parents = Vec::with_capacity(self.planes.iter().map(|plane| plane.runs.len()).sum());
-        for plane in &self.planes {
-            let offset = parents.len() as u32;
-            parents.extend(plane.parents.iter().map(|parent| parent + offset));
-            offsets.push(parents.len());
-        }
-        let mut parts = Vec::new();
-        let mut rest = parents.as_mut_slice();
-        for first in (0..self.planes.len()).step_by(PART) {
-            let end = (first + PART).min(self.planes.len());
-            let (part, after) = rest.split_at_mut(offsets[end] - offsets[first]);
-            parts.push((first..end, part));
-            rest = after;
-        }
-        parts.into_par_iter().for_each(|(slices, part)| {
-            let base = offsets[slices.start];
-            (slices.start + 1..slices.end).for_each(|z| self.join_slices(z, &offsets, part, base));
+        let block = self.block;
+        let first = block.border * block.plane;
+        let parts = self.parents[first..].par_chunks_mut(block.plane * PART).enumerate();
+        parts.for_each(|(part, parents)| {
+            let slices = part * PART..((part + 1) * PART).min(block.size[2]);
+            let mut sets = Sets { parents, base: first + part * PART * block.plane };
+            slices.skip(1).for_each(|z| sets.join_slices(block, z));
         });
-        (PART..self.planes.len()).step_by(PART).for_each(|z| self.join_slices(z, &offsets, &mut parents, 0));
-        // Parents lie before their children, so that one pass leads every run to its root.
-        for run in 0..parents.len() {
-            parents[run] = parents[parents[run] as usize];
-        }
-        let mut zones = Sums::new(parents.len());
-        for (z, plane) in self.planes.iter().enumerate() {
-            let roots = &parents[offsets[z]..offsets[z + 1]];
-            zones.add(plane, roots, offsets[z], z, distances.map(|distances| (distances, &self.block.bounds)));
-        }
-        zones.matrices(self.block, self.block.slices())
-    }
-
-    /// Joins slice `z` with the one before it; `parents` starts at run `base`, and holds numbers of all runs.
-    fn join_slices(&self, z: usize, offsets: &[usize], parents: &mut [u32], base: usize) {
-        let (this, before) = (&self.planes[z], &self.planes[z - 1]);
-        let mut sets = Sets { parents, base: base as u32 };
-        let rows = self.block.size[1];
-        let reach = usize::from(self.block.grid_size[1] > 1);
-        for y in 0..rows {
-            for other in y.saturating_sub(reach)..=(y + reach).min(rows - 1) {
-                let (a, b) = (Line::of(this, y, offsets[z]), Line::of(before, other, offsets[z - 1]));
-                touching(&a, &b, |a, b| sets.join(a, b));
-            }
-        }
+        let mut sets = Sets { parents: &mut self.parents, base: 0 };
+        (PART..block.size[2]).step_by(PART).for_each(|z| sets.join_slices(block, z));
+        matrices(block, block.slices(), &mut self.parents, 0, distances)
     }
 }
 
-impl Plane {
-    fn of(block: &LevelBlock, z: usize) -> Self {
-        let (mut runs, mut rows) = (Vec::new(), vec![0u32]);
-        for y in 0..block.size[1] {
-            let first = block.span(y, z).start;
-            let mut x = first;
-            for same in block.cells[block.cells_of(y, z)].chunk_by(|a, b| a == b) {
-                if same[0] > 0 {
-                    runs.push(Run { start: x as u16, end: (x + same.len()) as u16, index: same[0] });
-                }
-                x += same.len();
-            }
-            rows.push(runs.len() as u32);
-        }
-        let mut plane = Self { parents: (0..runs.len() as u32).collect(), runs, rows };
-        let mut parents = std::mem::take(&mut plane.parents);
-        let mut sets = Sets { parents: &mut parents, base: 0 };
-        for y in 1..block.size[1] {
-            touching(&Line::of(&plane, y, 0), &Line::of(&plane, y - 1, 0), |a, b| sets.join(a, b));
-        }
-        for run in 0..parents.len() {
-            parents[run] = parents[parents[run] as usize];
-        }
-        plane.parents = parents;
-        plane
-    }
-
-    fn row(&self, y: usize) -> Range<usize> {
-        self.rows[y] as usize..self.rows[y + 1] as usize
-    }
-}
-
-/// The runs of a row, and the number of the first among all.
-struct Line<'a> {
-    runs: &'a [Run],
-    first: u32,
-}
-
-impl<'a> Line<'a> {
-    fn of(plane: &'a Plane, y: usize, offset: usize) -> Self {
-        let row = plane.row(y);
-        Self { first: (offset + row.start) as u32, runs: &plane.runs[row] }
-    }
-}
-
-/// Calls `join` for each two runs of one level in neighbouring rows that touch, at a corner at least.
-fn touching(a: &Line, b: &Line, mut join: impl FnMut(u32, u32)) {
-    let (mut i, mut j) = (0, 0);
-    let mut meet = |i: usize, j: usize| {
-        if let (Some(x), Some(y)) = (a.runs.get(i), b.runs.get(j))
-            && x.index == y.index
-            && x.start <= y.end
-            && y.start <= x.end
-        {
-            join(a.first + i as u32, b.first + j as u32);
-        }
-    };
-    while i < a.runs.len() && j < b.runs.len() {
-        meet(i, j);
-        let (x, y) = (a.runs[i].end, b.runs[j].end);
-        if x == y {
-            // Each may still touch the other's next run at a corner.
-            meet(i + 1, j);
-            meet(i, j + 1);
-        }
-        i += usize::from(x <= y);
-        j += usize::from(y <= x);
-    }
-}
-
-/// Sets of runs; the root of a set is its least member.
+/// Sets of cells; the root of a set is its least member.
 struct Sets<'a> {
     parents: &'a mut [u32],
-    /// The number of the run that `parents` starts with.
-    base: u32,
+    /// The cell that `parents` starts with.
+    base: usize,
+}
+
+/// In which lanes a row's cells are like cells of another row.
+#[derive(Debug, Clone, Copy, Default)]
+struct Touches {
+    /// The one at the same place, the one before it, and the one after it.
+    level: u32,
+    before: u32,
+    after: u32,
+}
+
+impl Touches {
+    fn of(cells: &[u16], at: usize, other: usize) -> Self {
+        let here = lanes(cells, at);
+        let like = |other: usize| equal(here, lanes(cells, other));
+        Self { level: like(other), before: like(other - 1), after: like(other + 1) }
+    }
+
+    const fn any(self) -> u32 {
+        self.level | self.before | self.after
+    }
+}
+
+/// The lanes of a group of cells of a row that are worked on.
+struct Group {
+    at: usize,
+    /// Lanes with a voxel of the region; those that are like the voxel before, and like the one after.
+    voxels: u32,
+    before: u32,
+    after: u32,
+}
+
+impl Group {
+    fn of(cells: &[u16], at: usize, within: u32) -> Self {
+        let here = lanes(cells, at);
+        let like = |other: usize| equal(here, lanes(cells, other));
+        Self { at, voxels: within & !holding(here, 0), before: like(at - 1), after: like(at + 1) }
+    }
 }
 
 impl Sets<'_> {
-    fn root(&mut self, mut run: u32) -> u32 {
+    fn root(&mut self, mut cell: u32) -> u32 {
         loop {
-            let at = (run - self.base) as usize;
+            let at = cell as usize - self.base;
             let parent = self.parents[at];
-            if parent == run {
-                return run;
+            if parent == cell {
+                return cell;
             }
             // Every second one is led closer to the root.
-            self.parents[at] = self.parents[(parent - self.base) as usize];
-            run = self.parents[at];
+            self.parents[at] = self.parents[parent as usize - self.base];
+            cell = self.parents[at];
         }
     }
 
-    fn join(&mut self, a: u32, b: u32) {
-        let (a, b) = (self.root(a), self.root(b));
+    fn join(&mut self, a: usize, b: usize) {
+        let (a, b) = (self.root(a as u32), self.root(b as u32));
         let (low, high) = (a.min(b), a.max(b));
-        self.parents[(high - self.base) as usize] = low;
-    }
-}
-
-/// Voxels and distance of each zone, at the number of its root.
-struct Sums {
-    /// 0 where no zone has its root.
-    sizes: Vec<u32>,
-    distances: Vec<u16>,
-    indices: Vec<u16>,
-}
-
-impl Sums {
-    fn new(runs: usize) -> Self {
-        Self { sizes: vec![0; runs], distances: vec![u16::MAX; runs], indices: vec![0; runs] }
+        self.parents[high as usize - self.base] = low;
     }
 
-    fn add(
-        &mut self,
-        plane: &Plane,
-        roots: &[u32],
-        offset: usize,
-        z: usize,
-        distances: Option<(&Distances, &BoundingBox)>,
-    ) {
-        for y in 0..plane.rows.len() - 1 {
-            for (run, root) in plane.runs[plane.row(y)].iter().zip(&roots[plane.row(y)]) {
-                let root = *root as usize;
-                self.sizes[root] += u32::from(run.end - run.start);
-                self.indices[root] = run.index;
-                if let Some((distances, bounds)) = distances {
-                    let span = (usize::from(run.start), usize::from(run.end));
-                    self.distances[root] = self.distances[root].min(distances.least(bounds, span, y, z));
+    /// Joins the voxels of a row with each other and with those of the row before.
+    fn join_row(&mut self, block: &LevelBlock, z: usize, y: usize) {
+        let here = block.cells_of(y, z);
+        let mut parent = here.start;
+        for cell in here.clone() {
+            if block.cells[cell] != block.cells[cell - 1] {
+                parent = cell;
+            }
+            self.parents[cell - self.base] = parent as u32;
+        }
+        let mut carry = 0;
+        for (at, within) in groups(&here) {
+            let group = Group::of(&block.cells, at, within);
+            let touches = Touches::of(&block.cells, at, at - block.row);
+            self.join_touching(&group, at - block.row, touches, touches, &mut carry);
+        }
+    }
+
+    /// Joins the voxels of slice `z` with those of the slice before.
+    fn join_slices(&mut self, block: &LevelBlock, z: usize) {
+        for y in 0..block.size[1] {
+            let mut carry = [0; 3];
+            for (at, within) in groups(&block.cells_of(y, z)) {
+                let group = Group::of(&block.cells, at, within);
+                let level = at - block.plane;
+                let middle = Touches::of(&block.cells, at, level);
+                self.join_touching(&group, level, middle, middle, &mut carry[0]);
+                for (other, carry) in [level - block.row, level + block.row].into_iter().zip(&mut carry[1..]) {
+                    let touches = Touches::of(&block.cells, at, other);
+                    // What is like a voxel of the middle row is joined with that, and that with its neighbours in its slice.
+                    let needed = Touches {
+                        level: touches.level & !middle.any(),
+                        before: touches.before & !(middle.level | middle.before),
+                        after: touches.after & !(middle.level | middle.after),
+                    };
+                    self.join_touching(&group, other, touches, needed, carry);
                 }
             }
         }
-        debug_assert!(roots.iter().all(|root| *root as usize <= offset + roots.len()), "a root lies behind its run");
     }
 
-    fn matrices(&self, block: &LevelBlock, slices: Range<usize>) -> ZoneMatrices {
-        let voxels = block.voxels(slices) as f64;
-        let zones = || self.sizes.iter().zip(&self.distances).zip(&self.indices).filter(|((size, _), _)| **size > 0);
-        let sizes = tally(block, zones().map(|((size, _), index)| (*index, *size)));
-        let distances = tally(block, zones().map(|((_, distance), index)| (*index, u32::from(*distance))));
-        ZoneMatrices { sizes: Matrix::collect(sizes, voxels), distances: Matrix::collect(distances, voxels) }
+    /// Joins the voxels of a group with those of another row that they are like, as far as needed. `carry` tells whether
+    /// the last lane of the group before was like the cell at its place.
+    fn join_touching(&mut self, group: &Group, other: usize, all: Touches, needed: Touches, carry: &mut u32) {
+        // The voxel before, if of the same level, is joined with what lies at its own place already.
+        let level = needed.level & !(group.before & (all.level << 1 | *carry));
+        *carry = all.level >> 31;
+        // At a corner the other is a neighbour of what lies at the same place, or is at the place of the neighbour in the row.
+        let before = needed.before & !(all.level | group.before);
+        let after = needed.after & !(all.level | group.after);
+        for (lanes, other) in [(level, other), (before, other - 1), (after, other + 1)] {
+            set(lanes & group.voxels).for_each(|lane| self.join(group.at + lane, other + lane));
+        }
     }
+}
+
+/// A zone.
+struct Zone {
+    index: u16,
+    /// The least distance of its voxels.
+    distance: u16,
+    size: u32,
+}
+
+/// The matrices of the zones in these slices. `parents` starts with cell `base`; it is used up.
+fn matrices(
+    block: &LevelBlock,
+    slices: Range<usize>,
+    parents: &mut [u32],
+    base: usize,
+    distances: Option<&Distances>,
+) -> ZoneMatrices {
+    let mut zones: Vec<Zone> = Vec::new();
+    for (z, y) in slices.clone().flat_map(|z| (0..block.size[1]).map(move |y| (z, y))) {
+        let here = block.cells_of(y, z);
+        let steps = distances.map_or(&[][..], |distances| distances.row(&block.bounds, block.span(y, z), y, z));
+        for (at, cell) in here.enumerate().filter(|(_, cell)| block.cells[*cell] > 0) {
+            // Parents lie before their children: they hold the number of their zone already.
+            let parent = parents[cell - base] as usize;
+            let number = if parent == cell { zones.len() } else { parents[parent - base] as usize };
+            if parent == cell {
+                zones.push(Zone { index: block.cells[cell], distance: u16::MAX, size: 0 });
+            }
+            parents[cell - base] = number as u32;
+            let zone = &mut zones[number];
+            zone.size += 1;
+            zone.distance = steps.get(at).map_or(zone.distance, |step| zone.distance.min(*step));
+        }
+    }
+    // A grid of a single voxel has no way out; its zone lies at the edge all the same.
+    zones.iter_mut().filter(|zone| zone.distance >= FAR).for_each(|zone| zone.distance = 1);
+    let voxels = block.voxels(slices) as f64;
+    let sizes = tally(block, zones.iter().map(|zone| (zone.index, zone.size)));
+    let distances = tally(block, zones.iter().map(|zone| (zone.index, u32::from(zone.distance))));
+    ZoneMatrices { sizes: Matrix::collect(sizes, voxels), distances: Matrix::collect(distances, voxels) }
 }
 
 /// How often each index and extent occur together: small extents in a table, large ones one by one.

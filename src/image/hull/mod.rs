@@ -11,11 +11,12 @@ mod ellipsoid;
 mod polygon;
 mod quickhull;
 mod rectangle;
+mod silhouette;
 
 pub use ellipsoid::{ENCLOSE_TOLERANCE, enclosing_ellipsoid};
 
 use super::packed::PackedMask;
-use crate::math::linalg::{Vec3, cross, dot, norm, sub};
+use crate::math::linalg::{Vec3, cross, norm, sub};
 use quickhull::Facet;
 
 /// A point in half voxels: voxel (x, y, z) has its centre at (2x, 2y, 2z).
@@ -84,14 +85,6 @@ impl Hull {
     fn in_mm(&self, point: Point) -> Vec3 {
         [0, 1, 2].map(|axis| 0.5 * point[axis] as f64 * self.spacing_mm[axis])
     }
-}
-
-/// The extent of points along a direction: least and greatest scalar product.
-fn extent(points: &[Vec3], direction: Vec3) -> (f64, f64) {
-    points
-        .iter()
-        .map(|point| dot(*point, direction))
-        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), at| (low.min(at), high.max(at)))
 }
 
 #[cfg(test)]

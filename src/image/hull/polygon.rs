@@ -11,12 +11,37 @@ pub(super) fn outline(mut points: Vec<[i64; 2]>) -> Vec<[i64; 2]> {
 
 /// The same for points that are no integers: a turn by less than rounding is none.
 pub(super) fn outline_mm(mut points: Vec<[f64; 2]>) -> Vec<[f64; 2]> {
-    points.sort_unstable_by(|a, b| a[0].total_cmp(&b[0]).then(a[1].total_cmp(&b[1])));
+    points.sort_unstable_by(before);
+    chains(&points, turns_left(&points))
+}
+
+/// The corners of a polygon whose points follow each other counter-clockwise, without those on its sides.
+pub(super) fn convex(mut points: Vec<[f64; 2]>) -> Vec<[f64; 2]> {
+    let turns_left = turns_left(&points);
+    // The least point is a corner.
+    let least = (0..points.len()).min_by(|a, b| before(&points[*a], &points[*b])).unwrap_or(0);
+    points.rotate_left(least);
+    let mut corners: Vec<[f64; 2]> = Vec::with_capacity(points.len());
+    for point in points.iter().chain(points.first()) {
+        while let [.., a, b] = &corners[..]
+            && !turns_left(a, b, point)
+        {
+            corners.pop();
+        }
+        corners.push(*point);
+    }
+    corners.pop();
+    corners
+}
+
+fn before(a: &[f64; 2], b: &[f64; 2]) -> std::cmp::Ordering {
+    a[0].total_cmp(&b[0]).then(a[1].total_cmp(&b[1]))
+}
+
+/// Whether three points turn left by more than rounding, among points of that size.
+fn turns_left(points: &[[f64; 2]]) -> impl Fn(&[f64; 2], &[f64; 2], &[f64; 2]) -> bool + use<> {
     let size = points.iter().flatten().fold(0.0f64, |size, at| size.max(at.abs()));
-    let turns_left = |a: &[f64; 2], b: &[f64; 2], c: &[f64; 2]| {
-        (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]) > 1e-14 * size * size
-    };
-    chains(&points, turns_left)
+    move |a, b, c| (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]) > 1e-14 * size * size
 }
 
 /// Lower and upper chain over sorted points.

@@ -9,29 +9,47 @@ use std::collections::BTreeSet;
 
 use rayon::prelude::*;
 
-use super::extent;
-use super::polygon::outline_mm;
+use super::polygon::{convex, outline_mm};
 use super::quickhull::Facet;
+use super::silhouette::Solid;
 use crate::math::linalg::{Vec3, cross, dot, norm, scale};
 
 /// Sides from long to short.
 pub(super) fn smallest_box(corners: &[Vec3], facets: &[Facet], spacing_mm: Vec3) -> Vec3 {
     let directions: BTreeSet<[i64; 3]> = facets.iter().map(|facet| direction(facet.normal)).collect();
-    let in_mm = |normal: [i64; 3]| [0, 1, 2].map(|axis| normal[axis] as f64 / spacing_mm[axis]);
-    let normals: Vec<Vec3> = facets.iter().map(|facet| in_mm(facet.normal)).collect();
-    let boxes: Vec<Vec3> = directions
-        .into_iter()
-        .collect::<Vec<_>>()
-        .par_iter()
-        .map(|direction| {
-            let along = in_mm(*direction);
-            box_along(corners, facets, &normals, scale(1.0 / norm(along), along))
-        })
-        .collect();
+    let directions: Vec<[i64; 3]> = directions.into_iter().collect();
+    let solid = Solid::new(corners, facets, spacing_mm);
+    let boxes = directions.par_iter().map(|direction| {
+        let along = [0, 1, 2].map(|axis| direction[axis] as f64 / spacing_mm[axis]);
+        box_along(&solid, scale(1.0 / norm(along), along))
+    });
+    let boxes: Vec<Vec3> = boxes.collect();
     let volume = |sides: &Vec3| sides.iter().product::<f64>();
     let mut sides = boxes.into_iter().min_by(|a, b| volume(a).total_cmp(&volume(b))).unwrap_or([0.0; 3]);
     sides.sort_unstable_by(|a, b| b.total_cmp(a));
     sides
+}
+
+/// The smallest box with a face across the unit vector `along`.
+fn box_along(solid: &Solid, along: Vec3) -> Vec3 {
+    let [high, low] = [along, scale(-1.0, along)].map(|along| solid.reach(solid.farthest(along), along));
+    // Two unit vectors across: from the grid axis that is most across.
+    let axis = (0..3).fold(0, |least, axis| if along[axis].abs() < along[least].abs() { axis } else { least });
+    let mut unit = [0.0; 3];
+    unit[axis] = 1.0;
+    let u = cross(along, unit);
+    let u = scale(1.0 / norm(u), u);
+    let v = cross(along, u);
+    let flat = |corner: u32| {
+        let corner = solid.corners[corner as usize];
+        [dot(corner, u), dot(corner, v)]
+    };
+    let outline = match solid.silhouette(along, [u, v]) {
+        Some(corners) => convex(corners.into_iter().map(flat).collect()),
+        None => outline_mm(solid.border_corners(along).into_iter().map(flat).collect()),
+    };
+    let [a, b] = smallest_rectangle(&outline);
+    [high + low, a, b]
 }
 
 /// A normal without its length and its sign: parallel facets share one.
@@ -46,31 +64,6 @@ fn common_divisor(mut a: i64, mut b: i64) -> i64 {
         (a, b) = (b, a % b);
     }
     a
-}
-
-/// The smallest box with a face across the unit vector `along`.
-fn box_along(corners: &[Vec3], facets: &[Facet], normals: &[Vec3], along: Vec3) -> Vec3 {
-    let (low, high) = extent(corners, along);
-    // Two unit vectors across: from the grid axis that is most across.
-    let axis = (0..3).fold(0, |least, axis| if along[axis].abs() < along[least].abs() { axis } else { least });
-    let mut unit = [0.0; 3];
-    unit[axis] = 1.0;
-    let u = cross(along, unit);
-    let u = scale(1.0 / norm(u), u);
-    let v = cross(along, u);
-    // The outline runs along sides between a facet that faces `along` and one that does not.
-    let faces: Vec<bool> = normals.iter().map(|normal| dot(*normal, along) > 0.0).collect();
-    let mut points = Vec::new();
-    for (facet, _) in facets.iter().zip(&faces).filter(|(_, faces)| **faces) {
-        for side in (0..3).filter(|side| !faces[facet.neighbours[*side] as usize]) {
-            for corner in [facet.corners[side], facet.corners[(side + 1) % 3]] {
-                let corner = corners[corner as usize];
-                points.push([dot(corner, u), dot(corner, v)]);
-            }
-        }
-    }
-    let [a, b] = smallest_rectangle(&outline_mm(points));
-    [high - low, a, b]
 }
 
 /// Sides of the smallest rectangle around a convex polygon given counter-clockwise.

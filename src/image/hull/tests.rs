@@ -114,6 +114,45 @@ fn a_turned_slab_fits_its_oriented_box_better_than_the_grid() {
 }
 
 #[test]
+fn the_oriented_box_is_the_smallest_of_those_found_by_projecting_every_corner() {
+    let spacing = [0.8, 1.1, 2.0];
+    let ball = Array3::from_shape_fn((21, 21, 21), |(z, y, x)| {
+        [x, y, z].map(|i| (i as f64 - 10.0).powi(2)).iter().sum::<f64>() <= 97.0
+    });
+    let masks = (0..6).map(blob).chain([ball, Array3::from_elem((3, 4, 5), true)]);
+    for mask in masks {
+        let found = hull(&mask, spacing);
+        let corners = found.corners_mm();
+        let mut best = f64::INFINITY;
+        for facet in &found.facets {
+            let along = [0, 1, 2].map(|axis| facet.normal[axis] as f64 / spacing[axis]);
+            let along = along.map(|v| v / norm(along));
+            let axis = (0..3).min_by(|a, b| along[*a].abs().total_cmp(&along[*b].abs())).unwrap();
+            let u = cross(along, [0, 1, 2].map(|k| f64::from(u8::from(k == axis))));
+            let u = u.map(|v| v / norm(u));
+            let v = cross(along, u);
+            let reach = |d: Vec3| {
+                corners.iter().map(|c| (0..3).map(|k| c[k] * d[k]).sum::<f64>()).fold(f64::NEG_INFINITY, f64::max)
+            };
+            let width = |d: Vec3| reach(d) + reach(d.map(|v| -v));
+            // A side of the rectangle lies along a side of the outline: along an edge of the hull.
+            for side in 0..3 {
+                let [a, b] = [side, (side + 1) % 3].map(|k| corners[facet.corners[k] as usize]);
+                let edge = sub(b, a);
+                let (x, y) = ((0..3).map(|k| edge[k] * u[k]).sum::<f64>(), (0..3).map(|k| edge[k] * v[k]).sum::<f64>());
+                let d = [0, 1, 2].map(|k| (x * u[k] + y * v[k]) / x.hypot(y));
+                let e = cross(along, d);
+                best = best.min(width(along) * width(d) * width(e));
+            }
+        }
+        let volume = found.oriented_box_mm().iter().product::<f64>();
+        // Edges elsewhere on the outline may give a smaller rectangle, never a larger one.
+        assert!(volume <= best * (1.0 + 1e-12), "{volume} > {best}");
+        assert!(volume >= found.volume_mm3());
+    }
+}
+
+#[test]
 fn the_smallest_ellipsoid_of_points_on_an_ellipsoid_is_that_ellipsoid() {
     let mut stream = Stream::new(5, 0, 0);
     let turn = rotation([0.4, 1.0, -0.3]);
