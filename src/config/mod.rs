@@ -28,7 +28,7 @@ use std::path::Path;
 use serde::Serialize;
 use toml::de::DeTable;
 
-pub use destination::{Destination, RetrySettings, SrClass};
+pub use destination::{Destination, Receiver, RetrySettings, SrClass};
 pub use dicom::{Corrections, Dicom, Peer, Tls};
 pub use error::{ConfigError, Problem};
 pub use input::{Fwhm, Input, MrReading, code_of};
@@ -38,7 +38,7 @@ pub use protocol::{
 };
 pub use sections::{Audit, Batch, Clinical, Durability, Http, Psf, Storage, SyslogTarget, SyslogTransport};
 pub use tls::ClientTls;
-pub use types::{AeTitle, HostPort};
+pub use types::{AeTitle, HostPort, WebUrl};
 
 use crate::case::CaseSettings;
 use crate::finding::Policies;
@@ -205,12 +205,16 @@ fn check(raw: RawConfig, c: &mut Checker<'_>) -> Option<Config> {
     }
     let destinations_key = root.key("destination");
     let ours = dicom.as_ref().map(|dicom| dicom.ae_title.clone());
-    let destinations = raw
-        .destination
-        .into_iter()
-        .enumerate()
-        .filter_map(|(i, raw)| destination::check(raw, ours.as_ref(), &destinations_key.index(i), c))
-        .collect();
+    let mut destinations: Vec<Destination> = Vec::new();
+    for (i, raw) in raw.destination.into_iter().enumerate() {
+        let key = destinations_key.index(i);
+        let Some(destination) = destination::check(raw, ours.as_ref(), &key, c) else { continue };
+        if destinations.iter().any(|other| other.name() == destination.name()) {
+            let expected = "every destination under an AE title or name of its own: the outbox tells them apart by it";
+            c.wrong(&key, destination.name(), expected);
+        }
+        destinations.push(destination);
+    }
     let findings = sections::check_findings(&raw.findings, &root.key("findings"), c);
     let mut path = |section: &str, name: &str, text: &Option<String>| {
         c.optional_path(&root.key(section).key(name), text.as_deref())

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Config;
+use super::{Config, Receiver};
 
 impl Config {
     /// One sentence for each setting that this version reads but cannot follow, with what happens instead.
@@ -29,6 +29,10 @@ impl Config {
             ("batch.rules", self.batch.rules.as_deref()),
             ("clinical.table", self.clinical.table.as_deref()),
         ];
+        let tokens = self.destinations.iter().filter_map(|destination| match &destination.to {
+            Receiver::Web { token_file, .. } => Some(("destination.token_file", token_file.as_deref())),
+            Receiver::Dimse { .. } => None,
+        });
         let clients = self.dicom.peers.iter().filter_map(|peer| Some(("dicom.peer.tls", peer.tls.as_ref()?)));
         let clients = clients
             .chain(self.destinations.iter().filter_map(|to| Some(("destination.tls", to.tls.as_ref()?))))
@@ -39,6 +43,7 @@ impl Config {
             });
         named
             .into_iter()
+            .chain(tokens)
             .chain(clients)
             .filter_map(|(key, path)| {
                 let path = path?;

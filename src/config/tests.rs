@@ -401,6 +401,43 @@ fn every_setting_that_is_read_is_followed() {
 }
 
 #[test]
+fn a_server_on_the_web_is_a_destination_and_what_would_give_its_token_away_is_refused() {
+    let with = |keys: &str| format!("{LEAST}[[destination]]\n{keys}");
+    let tls = "tls = { ca = \"ca.pem\" }\n";
+    let whole = "name = \"ARCHIVE\"\nurl = \"https://archive.hospital/dicom-web/\"\ntoken_file = \"token\"\n";
+    let read = config(&with(&format!("{whole}{tls}")));
+    let Receiver::Web { name, url, token_file } = &read.destinations[0].to else { panic!("a server") };
+    assert_eq!((name.as_str(), url.to_string().as_str()), ("ARCHIVE", "https://archive.hospital/dicom-web"));
+    assert_eq!(token_file.as_deref(), Some(Path::new("/etc/radiomicsd/token")));
+    assert!(read.missing_files().iter().any(|sentence| sentence.starts_with("destination.token_file: ")));
+    assert_eq!(config(&read.effective()), read);
+    for (keys, said) in [
+        (whole.to_owned(), "destination[0].tls: is missing"),
+        (format!("{whole}{tls}ae_title = \"A\"\n"), "destination[0].ae_title: is given with a url"),
+        (
+            format!("{whole}{tls}storage_commitment = true\n"),
+            "destination[0].storage_commitment: found true with a url",
+        ),
+        (whole.replace("https", "http"), "destination[0].token_file: is given with http://"),
+        (format!("{}{tls}", whole.replace("https", "http")), "destination[0].tls: is given with http://"),
+        (format!("url = \"https://h\"\n{tls}"), "destination[0].name: is missing"),
+        (format!("name = \"A\"\nurl = \"archive\"\n{tls}"), "destination[0].url: found \"archive\""),
+        (
+            "ae_title = \"A\"\naddress = \"h:1\"\nname = \"B\"\n".to_owned(),
+            "destination[0].name: is given without a url",
+        ),
+    ] {
+        let refused = refused(&with(&keys));
+        assert!(refused.contains(said), "{said}: {refused}");
+    }
+    let on_this_machine = "name = \"A\"\nurl = \"http://127.0.0.1:8042/dicom-web\"\ntoken_file = \"token\"\n";
+    assert_eq!(config(&with(on_this_machine)).destinations[0].name(), "A");
+    let node = "ae_title = \"A\"\naddress = \"h:1\"\n";
+    let twice = refused(&with(&format!("{node}[[destination]]\n{node}")));
+    assert!(twice.contains("destination[1]: found \"A\""), "{twice}");
+}
+
+#[test]
 fn files_that_are_named_and_absent_are_listed() {
     let said = config(&format!("{LEAST}[psf]\ntable = \"/nowhere/psf.csv\"\n")).missing_files();
     assert_eq!(said.len(), 1);

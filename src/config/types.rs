@@ -89,6 +89,87 @@ impl Serialize for HostPort {
     }
 }
 
+/// The base of a service on the Web: scheme, host, port and path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebUrl {
+    encrypted: bool,
+    place: HostPort,
+    /// Without a slash at its end.
+    path: String,
+}
+
+impl WebUrl {
+    /// The address in `https://host[:port][/path]`, or with `http`; `None` where there is none. It has no user, query or
+    /// fragment.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (encrypted, rest) = match text.split_once("://")? {
+            ("https", rest) => (true, rest),
+            ("http", rest) => (false, rest),
+            _ => return None,
+        };
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let has_port = !authority.ends_with(']') && authority.contains(':');
+        let place = match has_port {
+            true => HostPort::parse(authority)?,
+            false => HostPort::parse(&format!("{authority}:{}", Self::own_port(encrypted)))?,
+        };
+        let legal =
+            path.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#' | b'"' | b'<' | b'>' | b'\\'));
+        legal.then(|| Self { encrypted, place, path: path.trim_end_matches('/').to_owned() })
+    }
+
+    const fn own_port(encrypted: bool) -> u16 {
+        if encrypted { 443 } else { 80 }
+    }
+
+    /// Whether it is reached over TLS.
+    #[must_use]
+    pub const fn is_encrypted(&self) -> bool {
+        self.encrypted
+    }
+
+    /// Whether it is a service of this machine.
+    #[must_use]
+    pub fn is_this_machine(&self) -> bool {
+        let address: Option<std::net::IpAddr> = self.place.host().parse().ok();
+        address.map_or(self.place.host() == "localhost", |address| address.is_loopback())
+    }
+
+    /// Host and port to connect to.
+    #[must_use]
+    pub const fn place(&self) -> &HostPort {
+        &self.place
+    }
+
+    /// The host as a request names it: without the port where it is the scheme's own.
+    #[must_use]
+    pub fn host(&self) -> String {
+        let whole = self.place.to_string();
+        let own = format!(":{}", Self::own_port(self.encrypted));
+        whole.strip_suffix(&own).map_or(whole.clone(), ToOwned::to_owned)
+    }
+
+    /// The path, without a slash at its end.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+impl fmt::Display for WebUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.encrypted { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.host(), self.path)
+    }
+}
+
+impl Serialize for WebUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// Writes a duration as it is configured: `2h`, `30days`.
 pub(super) fn as_humantime<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&in_words(*duration))
@@ -141,6 +222,36 @@ mod tests {
         }
         for illegal in ["pacs", "pacs:0", "pacs:65536", ":104", "::1:104", "pa cs:104", "a/b:1", "[10.0.0.1]:1"] {
             assert!(HostPort::parse(illegal).is_none(), "{illegal:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_on_the_web_are_scheme_host_port_and_path() {
+        for (text, host, place, path) in [
+            ("https://pacs.hospital/dicom-web/", "pacs.hospital", "pacs.hospital:443", "/dicom-web"),
+            ("http://127.0.0.1:8042/dicom-web", "127.0.0.1:8042", "127.0.0.1:8042", "/dicom-web"),
+            ("https://[::1]", "[::1]", "[::1]:443", ""),
+            ("https://[::1]:8443/a/b", "[::1]:8443", "[::1]:8443", "/a/b"),
+        ] {
+            let parsed = WebUrl::parse(text).unwrap();
+            assert_eq!(
+                (parsed.host().as_str(), parsed.place().to_string().as_str(), parsed.path()),
+                (host, place, path)
+            );
+            assert_eq!(WebUrl::parse(&parsed.to_string()), Some(parsed));
+        }
+        assert!(WebUrl::parse("http://127.0.0.1/x").unwrap().is_this_machine());
+        assert!(!WebUrl::parse("http://10.1.0.5/x").unwrap().is_this_machine());
+        for illegal in [
+            "pacs/dicom-web",
+            "ftp://h/",
+            "https://",
+            "https://u:p@h/",
+            "https://h/a?b",
+            "https://h/a b",
+            "https://h:0/",
+        ] {
+            assert!(WebUrl::parse(illegal).is_none(), "{illegal}");
         }
     }
 }

@@ -55,7 +55,7 @@ pub(super) async fn hand_over(store: &Store, config: &Config, case: &CaseId, rev
             let saved = store.result(&case, revision)?.ok_or(StoreError::Unknown { what: "result" })?;
             let choices = choices(saved.documents.iter().map(|document| &document.reference), &destination);
             let choices: Vec<&[Uid]> = choices.iter().map(Vec::as_slice).collect();
-            store.enqueue_one_of_each(&case, revision, destination.ae_title.as_str(), &choices, now())
+            store.enqueue_one_of_each(&case, revision, destination.name(), &choices, now())
         });
         put.await.unwrap_or(Err(StoreError::Unknown { what: "result" }))?;
     }

@@ -11,8 +11,9 @@ use super::Reload;
 use crate::audit::{Audit, AuditSettings, SyslogServer, Transport};
 use crate::config::{self, Config};
 use crate::dicom::{facts, likeness};
-use crate::net::deliver::{Backoff, Destination, Outlet, Timeouts};
+use crate::net::deliver::{Backoff, Destination, Outlet, Receiver, Timeouts};
 use crate::net::receive::Node;
+use crate::net::stow::WebServer;
 use crate::net::tls::{Identity, TlsClient, TlsError, TlsServer};
 use crate::net::users::{Users, UsersError};
 use crate::net::{AeTitle, AeTitleError, Corrections, NodeSettings, Peer};
@@ -133,14 +134,28 @@ pub(super) fn outlets(config: &Config) -> Result<Vec<Outlet>, SettingsError> {
 
 pub(super) fn outlet(destination: &config::Destination) -> Result<Outlet, SettingsError> {
     let config::RetrySettings { first, max, give_up_after } = destination.retry;
+    let tls = client_tls("destination.tls", destination.tls.as_ref())?;
+    let timeouts = Timeouts::default();
+    let to = match &destination.to {
+        config::Receiver::Dimse { ae_title, address, calling_ae_title } => Receiver::Dimse(Destination {
+            ae_title: title(ae_title)?,
+            address: address.to_string(),
+            calling_ae_title: title(calling_ae_title)?,
+            timeouts,
+            tls,
+        }),
+        config::Receiver::Web { name, url, token_file } => Receiver::Web(WebServer {
+            name: name.clone(),
+            address: url.place().to_string(),
+            host: url.host(),
+            path: format!("{}/studies", url.path()),
+            token_file: token_file.clone(),
+            timeouts,
+            tls: tls.map(|tls| tls.for_another_protocol()),
+        }),
+    };
     Ok(Outlet {
-        destination: Destination {
-            ae_title: title(&destination.ae_title)?,
-            address: destination.address.to_string(),
-            calling_ae_title: title(&destination.calling_ae_title)?,
-            timeouts: Timeouts::default(),
-            tls: client_tls("destination.tls", destination.tls.as_ref())?,
-        },
+        to,
         backoff: Backoff { first, max, give_up_after },
         storage_commitment: destination.storage_commitment,
     })

@@ -7,6 +7,7 @@
 //! command_set, dimse, status   messages as types
 //! receive/  associations that others open: verification, storage
 //! deliver/  associations that we open: verification, storage
+//! stow/     the same over the Web: STOW-RS
 //! query/    what is named and did not come: C-FIND, C-MOVE
 //! conformance/  all of it as a conformance statement (PS3.2)
 //! commitment/   our word for what we store, and that of others for what we sent
@@ -28,6 +29,7 @@ pub mod requestor;
 pub mod settings;
 pub mod sop_class;
 mod status;
+pub mod stow;
 mod stream;
 mod tally;
 pub mod tls;

@@ -171,20 +171,32 @@ pub async fn associate(
     proposals: &[Proposal],
     user_items: Vec<UserVariableItem>,
 ) -> Result<Requestor<Stream>, AssociationError> {
-    let within = destination.timeouts.connect;
-    let stream = timeout(within, TcpStream::connect(&destination.address))
+    let stream = connect(&destination.address, destination.tls.as_ref(), &destination.timeouts).await?;
+    associate_over(stream, destination, proposals, user_items).await
+}
+
+/// Connects to a `host:port`, through the TLS handshake where there is one.
+///
+/// # Errors
+/// When there is no connection in time, or the server is not the one that it should be.
+pub(super) async fn connect(
+    address: &str,
+    tls: Option<&TlsClient>,
+    timeouts: &Timeouts,
+) -> Result<Stream, AssociationError> {
+    let within = timeouts.connect;
+    let stream = timeout(within, TcpStream::connect(address))
         .await
         .map_err(|_| AssociationError::ConnectTimedOut(within))?
         .map_err(AssociationError::Connect)?;
     stream.set_nodelay(true).map_err(AssociationError::Connect)?;
-    let stream = match &destination.tls {
-        None => Stream::Plain(stream),
-        Some(tls) => Deadline::after(destination.timeouts.association)
-            .bound(tls.connect(stream, &destination.address))
+    match tls {
+        None => Ok(Stream::Plain(stream)),
+        Some(tls) => Deadline::after(timeouts.association)
+            .bound(tls.connect(stream, address))
             .await?
-            .map_err(AssociationError::Tls)?,
-    };
-    associate_over(stream, destination, proposals, user_items).await
+            .map_err(AssociationError::Tls),
+    }
 }
 
 /// Asks for an association over a connection that stands, with further user information items.

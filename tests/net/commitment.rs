@@ -87,7 +87,7 @@ fn asked_to_commit(archive: &Server) -> Outlet {
         max: Duration::from_millis(50),
         give_up_after: Duration::from_secs(60),
     };
-    Outlet { destination: destination(archive.address.port()), backoff, storage_commitment: true }
+    Outlet { to: destination(archive.address.port()).into(), backoff, storage_commitment: true }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -239,7 +239,7 @@ async fn the_outbox_waits_for_a_peer_that_is_down_and_survives_a_restart() {
         max: Duration::from_millis(50),
         give_up_after: Duration::from_secs(60),
     };
-    let outlet = Outlet { destination: destination(port), backoff, storage_commitment: false };
+    let outlet = Outlet { to: destination(port).into(), backoff, storage_commitment: false };
     let attempts = |store: &Store| store.outbox().iter().map(|entry| entry.attempts).max().unwrap_or(0);
     {
         let store = store_in(directory.path(), 0);
@@ -296,7 +296,7 @@ async fn delivered_of_two(first_class: &str) -> (Vec<Uid>, Vec<bool>) {
     let both = [uid(&slice_uid(0)), uid(&slice_uid(1))];
     let backoff =
         Backoff { first: Duration::from_secs(5), max: Duration::from_secs(5), give_up_after: Duration::from_secs(60) };
-    let outlet = Outlet { destination: destination(server.address.port()), backoff, storage_commitment: false };
+    let outlet = Outlet { to: destination(server.address.port()).into(), backoff, storage_commitment: false };
     let stop = CancellationToken::new();
     let handed_over = || store.enqueue_one_of_each(&case, 1, "TEST", &[&both], clock::now()).unwrap();
     handed_over();
@@ -336,7 +336,7 @@ async fn what_a_peer_refuses_for_good_is_given_up_and_stays_visible() {
     store.enqueue(&case, 1, "TEST", &documents, clock::now()).unwrap();
     let backoff =
         Backoff { first: Duration::from_secs(5), max: Duration::from_secs(5), give_up_after: Duration::from_secs(60) };
-    let outlet = Outlet { destination: outlet_destination, backoff, storage_commitment: false };
+    let outlet = Outlet { to: outlet_destination.into(), backoff, storage_commitment: false };
     let stop = CancellationToken::new();
     let task = delivering(&store, outlet, Arc::default(), &stop);
     until(|| store.outbox().iter().all(|entry| entry.state == DeliveryState::GivenUp)).await;

@@ -12,6 +12,8 @@ mod peer;
 mod python;
 mod query;
 mod raw;
+mod stow;
 mod support;
 mod tls;
 mod users;
+mod web;

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::logging::{self, LogFormat};
 use super::{CliError, progress, say};
-use crate::config::{Config, HostPort};
+use crate::config::{Config, HostPort, Receiver};
 use crate::daemon::{self, Control, Listeners, store_settings};
 use crate::dicom::sr::SrClass;
 use crate::net::deliver::{self, Item, Source};
@@ -171,8 +171,10 @@ impl Daemon {
         let mut config = Config::from_toml(include_str!("../../../config/demo.toml"), "config/demo.toml")?;
         storage.clone_into(&mut config.storage.directory);
         for destination in &mut config.destinations {
-            destination.address = HostPort::parse(&format!("127.0.0.1:{pacs_port}"))
-                .ok_or_else(|| CliError::Failed("the PACS has no port".to_owned()))?;
+            if let Receiver::Dimse { address, .. } = &mut destination.to {
+                *address = HostPort::parse(&format!("127.0.0.1:{pacs_port}"))
+                    .ok_or_else(|| CliError::Failed("the PACS has no port".to_owned()))?;
+            }
         }
         let listeners = Listeners { dicom: bind().await?, http: bind().await? };
         let port = port_of(&listeners.dicom)?;

@@ -8,7 +8,7 @@ use super::data_set::{Report, Request};
 use super::{FAILURES_EXIST, PUSH_MODEL_INSTANCE, REQUEST, SUCCESSFUL, scp};
 use crate::clock::Timestamp;
 use crate::dicom::uid::Uid;
-use crate::net::deliver::Outlet;
+use crate::net::deliver::{Outlet, Receiver};
 use crate::net::dimse::{Command, Message, NotificationRq, Response};
 use crate::net::requestor::{
     Accepted, AssociationError, Destination, Proposal, Requestor, associate, standard_uid, uncompressed,
@@ -26,7 +26,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(3_600);
 
 /// Asks a destination about everything that it got and has not committed to, once.
 pub async fn ask_due(store: &Store, outlet: &Outlet, clock: fn() -> Timestamp) {
-    let title = outlet.destination.ae_title.as_str();
+    let Receiver::Dimse(destination) = &outlet.to else { return };
+    let title = destination.ae_title.as_str();
     let due = store.to_be_committed(title, clock());
     for batch in due.chunks(INSTANCES_MAX) {
         let given_up = give_up(store, outlet, batch, clock()).await;
@@ -39,7 +40,7 @@ pub async fn ask_due(store: &Store, outlet: &Outlet, clock: fn() -> Timestamp) {
             warn!(destination = title, %error, "a question for commitment could not be written down");
             return;
         }
-        match ask(&outlet.destination, &transaction, &batch).await {
+        match ask(destination, &transaction, &batch).await {
             Ok(Some(report)) => {
                 let (store, title) = (store.clone(), title.to_owned());
                 let _ = tokio::task::spawn_blocking(move || scp::take(&store, &title, &report)).await;

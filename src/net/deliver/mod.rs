@@ -1,4 +1,5 @@
-//! Associations that we open to give something away: C-STORE and C-ECHO as SCU (PS3.4 annexes A and B).
+//! Giving something away: C-STORE and C-ECHO as SCU (PS3.4 annexes A and B), and the delivery of what the outbox holds, by
+//! associations or over the Web.
 //!
 //! Data sets go out byte for byte as their files hold them: what was proposed is what the file is in. A document that the
 //! peer does not take in that encoding fails with that reason; nothing is encoded again on the way.
@@ -6,6 +7,7 @@
 mod backoff;
 mod outbox;
 mod part10;
+mod web;
 
 use std::path::PathBuf;
 
@@ -13,7 +15,7 @@ use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 pub use backoff::Backoff;
-pub use outbox::{Outlet, run};
+pub use outbox::{Outlet, Receiver, run};
 
 use self::part10::skip_meta;
 use super::dimse::{Command, Message, Response, StoreRq};

@@ -11,15 +11,16 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::{Backoff, Delivered, Destination, Item, ItemFailure, Session, Source};
+use super::{Backoff, Delivered, Destination, Item, ItemFailure, Session, Source, web};
 use crate::audit::{Audit, Party};
 use crate::clock::Timestamp;
-use crate::dicom::facts;
+use crate::dicom::facts::{self, InstanceFacts};
 use crate::dicom::uid::Uid;
 use crate::error::{Duty, Retry};
 use crate::metrics::{DeliveryOutcome, Metrics};
 use crate::net::Stream;
 use crate::net::commitment::ask_due;
+use crate::net::stow::WebServer;
 use crate::net::tally::{Tally, Told};
 use crate::store::{EntryId, OutboxEntry, Store, StoreError};
 
@@ -28,11 +29,45 @@ const BATCH: usize = 32;
 /// The outbox is looked at this often even when nobody says that it changed: entries are made due again by hand.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
+/// Who gets what is delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Receiver {
+    /// Another application entity, by C-STORE.
+    Dimse(Destination),
+    /// A `DICOMweb` server, by STOW-RS.
+    Web(WebServer),
+}
+
+impl Receiver {
+    /// Its name in the outbox: the AE title, or the name of the server.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Dimse(destination) => destination.ae_title.as_str(),
+            Self::Web(server) => &server.name,
+        }
+    }
+
+    /// Who it is in the audit.
+    pub(super) fn party(&self) -> Party {
+        match self {
+            Self::Dimse(destination) => Party::of_destination(destination.ae_title.as_str(), &destination.address),
+            Self::Web(server) => Party::of_destination(server.name.as_str(), &server.address),
+        }
+    }
+}
+
+impl From<Destination> for Receiver {
+    fn from(destination: Destination) -> Self {
+        Self::Dimse(destination)
+    }
+}
+
 /// A destination with its schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outlet {
     /// Where to.
-    pub destination: Destination,
+    pub to: Receiver,
     /// When a failed delivery is tried again.
     pub backoff: Backoff,
     /// Whether it is asked to commit to what it got.
@@ -79,26 +114,32 @@ fn pause(store: &Store, now: Timestamp) -> Duration {
 }
 
 /// What every step of one destination's deliveries needs.
-struct Way<'a> {
-    store: &'a Store,
-    outlet: &'a Outlet,
-    clock: fn() -> Timestamp,
-    metrics: &'a Metrics,
-    audit: &'a Audit,
+pub(super) struct Way<'a> {
+    pub(super) store: &'a Store,
+    pub(super) outlet: &'a Outlet,
+    pub(super) clock: fn() -> Timestamp,
+    pub(super) metrics: &'a Metrics,
+    pub(super) audit: &'a Audit,
 }
 
-/// Tries everything that is due for one destination once, in batches.
+/// Tries everything that is due for one destination once.
 async fn deliver_due(way: &Way<'_>) {
-    let title = way.outlet.destination.ae_title.as_str();
     let due = way.store.due((way.clock)());
-    let mine: Vec<OutboxEntry> = due.into_iter().filter(|entry| entry.id.destination == title).collect();
-    for batch in mine.chunks(BATCH) {
+    let mine: Vec<OutboxEntry> = due.into_iter().filter(|entry| entry.id.destination == way.outlet.to.name()).collect();
+    match &way.outlet.to {
+        Receiver::Dimse(destination) => deliver_by_associations(way, destination, &mine).await,
+        Receiver::Web(server) => web::deliver(way, server, &mine).await,
+    }
+}
+
+async fn deliver_by_associations(way: &Way<'_>, destination: &Destination, due: &[OutboxEntry]) {
+    for batch in due.chunks(BATCH) {
         let kinds: Vec<(&Uid, &Uid)> = batch.iter().flat_map(kinds_of).collect();
-        match Session::open(&way.outlet.destination, kinds.into_iter()).await {
+        match Session::open(destination, kinds.into_iter()).await {
             Ok(session) => deliver_batch(way, session, batch).await,
             Err(failure) => {
                 let reason = failure.to_string();
-                warn!(destination = title, n_documents = batch.len(), reason, "no association for delivery");
+                warn!(destination = %destination.ae_title, n_documents = batch.len(), reason, "no association for delivery");
                 let failure = ItemFailure { reason, status: None, retry: failure.retry() };
                 for entry in batch {
                     note(way, entry, Err(failure.clone())).await;
@@ -108,46 +149,76 @@ async fn deliver_due(way: &Way<'_>) {
     }
 }
 
+/// What is told of deliveries, and to whom.
+pub(super) struct Telling {
+    to: Party,
+    sent: Tally,
+    failed: Tally,
+}
+
+impl Telling {
+    pub(super) fn to(receiver: &Receiver) -> Self {
+        Self { to: receiver.party(), sent: Tally::default(), failed: Tally::default() }
+    }
+
+    /// Before a document goes: whose it is, and of which study.
+    pub(super) fn begin(&self, way: &Way<'_>, document: &[u8]) -> Option<InstanceFacts> {
+        let facts = facts::from_bytes(document, &[]).ok()?;
+        Tally::of(&facts).tell(way.audit, &self.to, (way.clock)(), Told::Begin);
+        Some(facts)
+    }
+
+    pub(super) fn count(&mut self, facts: Option<&InstanceFacts>, is_sent: bool) {
+        if let Some(facts) = facts {
+            if is_sent { self.sent.add(facts) } else { self.failed.add(facts) }
+        }
+    }
+
+    /// When all of them went or did not.
+    pub(super) fn end(mut self, way: &Way<'_>) {
+        self.sent.tell(way.audit, &self.to, (way.clock)(), Told::Sent);
+        self.failed.tell(way.audit, &self.to, (way.clock)(), Told::NotSent);
+    }
+}
+
+/// A failure of ours in the words of a delivery.
+pub(super) fn own_failure(error: &StoreError) -> ItemFailure {
+    ItemFailure { reason: error.to_string(), status: None, retry: error.retry() }
+}
+
+/// An entry's document, ready to be sent.
+pub(super) fn item_of(entry: &OutboxEntry, bytes: Vec<u8>) -> Item {
+    Item {
+        sop_class: entry.sop_class.clone(),
+        sop_instance: entry.id.sop_instance.clone(),
+        transfer_syntax: entry.transfer_syntax.clone(),
+        source: Source::Bytes(bytes),
+    }
+}
+
 async fn deliver_batch(way: &Way<'_>, mut session: Session<Stream>, batch: &[OutboxEntry]) {
-    let (mut sent, mut failed) = (Tally::default(), Tally::default());
-    let to = Party::of_destination(way.outlet.destination.ae_title.as_str(), &way.outlet.destination.address);
+    let mut telling = Telling::to(&way.outlet.to);
     for entry in batch {
-        let decided = match decide(way, &session, entry).await {
+        let decided = match choose(way, &session, entry).await {
             Ok(entry) => entry,
             Err(failure) => {
-                let failure = ItemFailure { reason: failure.to_string(), status: None, retry: failure.retry() };
-                note(way, entry, Err(failure)).await;
+                note(way, entry, Err(own_failure(&failure))).await;
                 continue;
             }
         };
         let entry = decided.as_ref().unwrap_or(entry);
         let (result, facts) = match document(way.store, &entry.id).await {
             Ok(bytes) => {
-                // For the audit: whose it is, and of which study.
-                let facts = facts::from_bytes(&bytes, &[]).ok();
-                if let Some(facts) = &facts {
-                    Tally::of(facts).tell(way.audit, &to, (way.clock)(), Told::Begin);
-                }
-                let item = Item {
-                    sop_class: entry.sop_class.clone(),
-                    sop_instance: entry.id.sop_instance.clone(),
-                    transfer_syntax: entry.transfer_syntax.clone(),
-                    source: Source::Bytes(bytes),
-                };
-                (session.store(&item).await, facts)
+                let facts = telling.begin(way, &bytes);
+                (session.store(&item_of(entry, bytes)).await, facts)
             }
-            Err(failure) => {
-                (Err(ItemFailure { reason: failure.to_string(), status: None, retry: failure.retry() }), None)
-            }
+            Err(failure) => (Err(own_failure(&failure)), None),
         };
-        if let Some(facts) = &facts {
-            if result.is_ok() { sent.add(facts) } else { failed.add(facts) }
-        }
+        telling.count(facts.as_ref(), result.is_ok());
         note(way, entry, result).await;
     }
     session.close().await;
-    sent.tell(way.audit, &to, (way.clock)(), Told::Sent);
-    failed.tell(way.audit, &to, (way.clock)(), Told::NotSent);
+    telling.end(way);
 }
 
 /// The SOP classes and transfer syntaxes that an entry may be sent in.
@@ -167,7 +238,7 @@ fn first_taken(session: &Session<Stream>, entry: &OutboxEntry) -> Option<Uid> {
 
 /// The entry after it was decided which of its documents goes: the first that the destination takes. Nothing where there was
 /// nothing to decide, or it takes none of them.
-async fn decide(
+async fn choose(
     way: &Way<'_>,
     session: &Session<Stream>,
     entry: &OutboxEntry,
@@ -176,28 +247,33 @@ async fn decide(
         return Ok(None);
     }
     let Some(taken) = first_taken(session, entry) else { return Ok(None) };
-    let (store, id, taken) = (way.store.clone(), entry.id.clone(), taken);
+    decide(way.store, &entry.id, taken).await.map(Some)
+}
+
+/// Decides, durably, which of an entry's documents goes.
+pub(super) async fn decide(store: &Store, id: &EntryId, taken: Uid) -> Result<OutboxEntry, StoreError> {
+    let (store, id) = (store.clone(), id.clone());
     let decided = tokio::task::spawn_blocking(move || store.decide(&id, &taken)).await;
-    decided.unwrap_or(Err(StoreError::Unknown { what: "outbox entry" })).map(Some)
+    decided.unwrap_or(Err(StoreError::Unknown { what: "outbox entry" }))
 }
 
 /// The document's bytes, checked against what was saved.
-async fn document(store: &Store, id: &EntryId) -> Result<Vec<u8>, StoreError> {
+pub(super) async fn document(store: &Store, id: &EntryId) -> Result<Vec<u8>, StoreError> {
     let (store, id) = (store.clone(), id.clone());
     let read = tokio::task::spawn_blocking(move || store.document(&id).map(|document| document.bytes));
     read.await.unwrap_or(Err(StoreError::Unknown { what: "document" }))
 }
 
 /// Writes down what became of an entry.
-async fn note(way: &Way<'_>, entry: &OutboxEntry, result: Result<Delivered, ItemFailure>) {
+pub(super) async fn note(way: &Way<'_>, entry: &OutboxEntry, result: Result<Delivered, ItemFailure>) {
     let Way { store, outlet, metrics, .. } = *way;
     let now = (way.clock)();
-    let destination = outlet.destination.ae_title.clone();
+    let destination = outlet.to.name();
     let instance = entry.id.sop_instance.short_hash();
     match &result {
-        Ok(Delivered { status }) => info!(%destination, instance, %status, "document delivered"),
+        Ok(Delivered { status }) => info!(destination, instance, %status, "document delivered"),
         Err(failure) => {
-            warn!(%destination, instance, reason = failure.reason, "document not delivered");
+            warn!(destination, instance, reason = failure.reason, "document not delivered");
         }
     }
     let next = match &result {
