@@ -131,6 +131,10 @@ pub enum FindingKind {
     BiasFieldCorrected,
     /// One study under two patients, or two studies under one Patient ID that differ in birth date or sex: not put together.
     PatientIdentityConflict,
+    /// A lesion's side contradicts its place, another drawing of it, or the images' header.
+    LateralityConflict,
+    /// Series of one patient or study say different things of it.
+    SeriesDisagree,
 }
 
 impl FindingKind {
@@ -191,6 +195,8 @@ impl FindingKind {
         Self::NotMeasured,
         Self::BiasFieldCorrected,
         Self::PatientIdentityConflict,
+        Self::LateralityConflict,
+        Self::SeriesDisagree,
     ];
 
     /// The published name, as in the configuration, the log and the report.
@@ -252,6 +258,8 @@ impl FindingKind {
             Self::NotMeasured => "not_measured",
             Self::BiasFieldCorrected => "bias_field_corrected",
             Self::PatientIdentityConflict => "patient_identity_conflict",
+            Self::LateralityConflict => "laterality_conflict",
+            Self::SeriesDisagree => "series_disagree",
         }
     }
 
@@ -280,7 +288,8 @@ impl FindingKind {
             | Self::AnnotationRefused
             | Self::RoiSeriesUnknown
             | Self::NotMeasured
-            | Self::PatientIdentityConflict => Policy::Reject,
+            | Self::PatientIdentityConflict
+            | Self::LateralityConflict => Policy::Reject,
             _ => Policy::Accept,
         }
     }

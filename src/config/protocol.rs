@@ -12,6 +12,7 @@ use super::input::{self, Input};
 use super::locate::KeyPath;
 use super::raw::{RawFeatures, RawGrid, RawProtocol, RawRegionCodes, RawRegistration, RawRoi};
 use crate::case::{AtDeadline, AttributeRules, Pattern, ProtocolRules, RoiRules};
+use crate::dicom::codes::is_laterality;
 use crate::features::Family;
 use crate::features::perturb::Perturb;
 use crate::image::Interpolation;
@@ -110,6 +111,9 @@ pub struct RegionCodes {
     pub kind: CodeSource,
     /// Where it is.
     pub site: CodeSource,
+    /// On which side. Written only where it is given: settings without it are those that they were before there was one.
+    #[serde(skip_serializing_if = "CodeSource::is_from_roi")]
+    pub laterality: CodeSource,
 }
 
 /// Where a code comes from.
@@ -123,6 +127,12 @@ pub enum CodeSource {
 }
 
 impl CodeSource {
+    /// Whether only the drawing says it.
+    #[must_use]
+    pub const fn is_from_roi(&self) -> bool {
+        matches!(self, Self::FromRoi)
+    }
+
     /// The code to use where the drawing has none.
     #[must_use]
     pub const fn given(&self) -> Option<&Code> {
@@ -370,7 +380,19 @@ fn check_codes(raw: RawRegionCodes, key: &KeyPath, c: &mut Checker<'_>) -> Regio
             CodeSource::FromRoi
         })
     };
-    RegionCodes { kind: code("type", raw.kind), site: code("site", raw.site) }
+    let codes = RegionCodes {
+        kind: code("type", raw.kind),
+        site: code("site", raw.site),
+        laterality: code("laterality", raw.laterality),
+    };
+    if let Some(side) = codes.laterality.given().filter(|code| !is_laterality(&code.value)) {
+        c.wrong(
+            &key.key("laterality"),
+            &side.value,
+            "a side: 7771000 (left), 24028007 (right), 51440002 (both), 66459002 (one), SCT",
+        );
+    }
+    codes
 }
 
 fn check_registration(raw: &RawRegistration, key: &KeyPath, c: &mut Checker<'_>) -> Registration {

@@ -130,6 +130,7 @@ pub(super) struct RawRegionCodes {
     #[serde(rename = "type")]
     pub kind: Option<String>,
     pub site: Option<String>,
+    pub laterality: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -410,7 +410,7 @@ fn a_server_on_the_web_is_a_destination_and_what_would_give_its_token_away_is_re
     assert_eq!((name.as_str(), url.to_string().as_str()), ("ARCHIVE", "https://archive.hospital/dicom-web"));
     assert_eq!(token_file.as_deref(), Some(Path::new("/etc/radiomicsd/token")));
     assert!(read.missing_files().iter().any(|sentence| sentence.starts_with("destination.token_file: ")));
-    assert_eq!(config(&read.effective()), read);
+    assert_eq!(config(&read.effective()).destinations, read.destinations);
     for (keys, said) in [
         (whole.to_owned(), "destination[0].tls: is missing"),
         (format!("{whole}{tls}ae_title = \"A\"\n"), "destination[0].ae_title: is given with a url"),
@@ -435,6 +435,23 @@ fn a_server_on_the_web_is_a_destination_and_what_would_give_its_token_away_is_re
     let node = "ae_title = \"A\"\naddress = \"h:1\"\n";
     let twice = refused(&with(&format!("{node}[[destination]]\n{node}")));
     assert!(twice.contains("destination[1]: found \"A\""), "{twice}");
+}
+
+#[test]
+fn a_protocol_may_say_the_side_and_nothing_else_in_its_place() {
+    let with = |side: &str| {
+        let finding = format!("finding = {{ site = \"61685007|SCT|Lower limb\"{side} }}");
+        format!("{LEAST}[[protocol]]\nname = \"ct\"\n{finding}\n[[protocol.input]]\nrole = \"CT\"\nmodality = \"CT\"\n")
+    };
+    let left = config(&with(", laterality = \"7771000|SCT|Left\""));
+    assert_eq!(left.protocols[0].finding.laterality.given().unwrap().meaning, "Left");
+    assert_eq!(config(&left.effective()).protocols, left.protocols);
+    let refused = refused(&with(", laterality = \"108369006|SCT|Neoplasm\""));
+    assert!(refused.contains("finding.laterality: found \"108369006\", expected a side"), "{refused}");
+    // Settings without a side are what they were before a protocol could say one.
+    let without = config(&with(""));
+    let settings = without.settings_json(&without.protocols[0]);
+    assert_eq!(settings["measurement"]["finding"].get("laterality"), None);
 }
 
 #[test]

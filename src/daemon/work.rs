@@ -24,7 +24,7 @@ use crate::finding::Finding;
 use crate::harmonise::{BatchRules, DriftSettings};
 use crate::metrics::{CaseOutcome, Metrics};
 use crate::pipeline::{self, Job, PipelineError, SourceFile};
-use crate::report::{self, CaseResult, DocumentReference, ReportError};
+use crate::report::{self, CaseResult, DocumentReference, Earlier, ReportError};
 use crate::store::{CaseRecord, Store, StoreError};
 use crate::table::{self, ActiveModels, Cohort, CohortRow, TableError};
 
@@ -88,8 +88,10 @@ enum WorkError {
     Gone(usize),
     #[error("the cohort: {0}")]
     Cohort(#[from] TableError),
-    #[error("report.json could not be written: {0}")]
+    #[error("report.json could not be written or read: {0}")]
     Json(#[from] serde_json::Error),
+    #[error("the report of an earlier case cannot be read: {0}")]
+    Earlier(#[source] std::io::Error),
     #[error("an internal error ended the processing")]
     Panic,
 }
@@ -102,7 +104,7 @@ impl Duty for WorkError {
             Self::Store(error) => error.fault(),
             Self::Cohort(error) => error.fault(),
             Self::Gone(_) => Fault::Data,
-            Self::Installation(_) | Self::Json(_) | Self::Panic => Fault::Internal,
+            Self::Installation(_) | Self::Earlier(_) | Self::Json(_) | Self::Panic => Fault::Internal,
         }
     }
 
@@ -112,7 +114,7 @@ impl Duty for WorkError {
             Self::Report(error) => error.retry(),
             Self::Store(error) => error.retry(),
             Self::Cohort(error) => error.retry(),
-            Self::Installation(_) => Retry::Later,
+            Self::Installation(_) | Self::Earlier(_) => Retry::Later,
             Self::Gone(_) | Self::Json(_) | Self::Panic => Retry::Never,
         }
     }
@@ -301,11 +303,27 @@ impl Prepared {
             warn!(%error, "scanner names are cleaned by the built-in rules alone");
             BatchRules::built_in()
         });
-        cohort.put(&CohortRow::of(result, &rules))?;
+        let row = CohortRow::of(result, &rules);
         // A result does not wait for what other cases left behind.
+        if let Err(error) = self.look_for_changes(&cohort, &row, result) {
+            warn!(%error, "what changed since earlier cases is not told");
+        }
+        cohort.put(&row)?;
         if let Err(error) = self.look_for_drift(&cohort, result, metrics) {
             warn!(%error, "drift of the scanners was not looked for");
         }
+        Ok(())
+    }
+
+    /// What changed since earlier cases of the same lesions, by their newest results.
+    fn look_for_changes(&self, cohort: &Cohort, row: &CohortRow, result: &mut CaseResult) -> Result<(), WorkError> {
+        let mut earlier = Vec::new();
+        for other in cohort.earlier(row)? {
+            let Some(saved) = self.store.result(&CaseId(other.case), other.revision)? else { continue };
+            let json = std::fs::read(&saved.report_json).map_err(WorkError::Earlier)?;
+            earlier.push(Earlier::read(&json, &other.study_date)?);
+        }
+        result.changes = report::changes(result, &earlier);
         Ok(())
     }
 

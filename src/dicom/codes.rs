@@ -160,6 +160,12 @@ const UNITS: &[(&str, &str)] = &[
     ("{counts}", "Counts"),
 ];
 
+/// Left, right, bilateral or unilateral (CID 244) in SNOMED CT, or their older SRT codes.
+#[must_use]
+pub fn is_laterality(value: &str) -> bool {
+    matches!(value, "7771000" | "24028007" | "51440002" | "66459002" | "G-A101" | "G-A100" | "G-A102" | "G-A103")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -82,6 +82,9 @@ pub struct CaseDetail {
     /// What the model in force said of the lesions of the newest revision, without the values.
     #[serde(default)]
     pub predictions: Vec<PredictionView>,
+    /// What changed since an earlier case of the same lesions, as in `report.json` of the newest result.
+    #[serde(default)]
+    pub changes: Vec<serde_json::Value>,
     /// What was or is to be sent of its results.
     pub deliveries: Vec<DeliveryView>,
 }
@@ -239,7 +242,15 @@ fn detail(store: &Store, id: &CaseId) -> Result<Option<CaseDetail>, StoreError> 
         results.push(ResultView { revision: result.revision, documents: documents.collect() });
         deliveries.extend(store.deliveries(id, result.revision)?.into_iter().map(DeliveryView::from));
     }
-    Ok(Some(CaseDetail { inputs: inputs.collect(), case: CaseView::from(record), results, deliveries, predictions }))
+    let changes = newest_changes(store, id)?;
+    Ok(Some(CaseDetail {
+        inputs: inputs.collect(),
+        case: CaseView::from(record),
+        results,
+        predictions,
+        changes,
+        deliveries,
+    }))
 }
 
 /// The predictions of a `report.json`; none where it cannot be read, or is of a version that did not tell them so.
@@ -250,6 +261,15 @@ fn predictions(report: &std::path::Path) -> Vec<PredictionView> {
     }
     let read = || serde_json::from_slice::<Told>(&std::fs::read(report).ok()?).ok();
     read().map(|told| told.predictions).unwrap_or_default()
+}
+
+/// The changes in the newest result; none where it is not there or cannot be read: the case is shown all the same.
+fn newest_changes(store: &Store, id: &CaseId) -> Result<Vec<serde_json::Value>, StoreError> {
+    let newest = store.results(id)?.into_iter().max_by_key(|result| result.revision);
+    let json = newest.and_then(|result| std::fs::read(result.report_json).ok());
+    let report = json.and_then(|json| serde_json::from_slice::<serde_json::Value>(&json).ok());
+    let list = report.as_ref().and_then(|report| report.get("changes")?.as_array());
+    Ok(list.cloned().unwrap_or_default())
 }
 
 pub(super) async fn cases(State(state): State<HttpState>, query: Query<ListQuery>) -> Response {

@@ -60,6 +60,7 @@ pub(super) fn region(protocol: &Protocol, roles: &[Role<'_>], remarks: &mut Rema
         finding: None,
         site: None,
         laterality: None,
+        tracking: None,
         findings: Vec::new(),
     })
 }

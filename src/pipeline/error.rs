@@ -52,6 +52,12 @@ pub enum PipelineError {
     /// The site's table of resolutions.
     #[error("psf.table: {0}")]
     ResolutionTable(#[from] TableError),
+    /// A lesion's side is not where the lesion is, or not what the images say.
+    #[error("the side of a lesion is in doubt{}", names(findings))]
+    SideConflict {
+        /// Everything found until then.
+        findings: Vec<Finding>,
+    },
     /// Nothing at all.
     #[error("nothing could be measured{}", names(findings))]
     NothingMeasured {
@@ -75,6 +81,7 @@ impl PipelineError {
         match self {
             Self::NoReference { findings, .. }
             | Self::RoleRefused { findings, .. }
+            | Self::SideConflict { findings }
             | Self::NothingMeasured { findings } => findings,
             Self::Protocol(_)
             | Self::FileMissing { .. }
@@ -90,7 +97,10 @@ impl Duty for PipelineError {
         match self {
             Self::Protocol(_) | Self::ResolutionTable(_) => Fault::Config,
             Self::FileMissing { .. } => Fault::Internal,
-            Self::NoReference { .. } | Self::RoleRefused { .. } | Self::NothingMeasured { .. } => Fault::Data,
+            Self::NoReference { .. }
+            | Self::RoleRefused { .. }
+            | Self::SideConflict { .. }
+            | Self::NothingMeasured { .. } => Fault::Data,
             Self::Series { error, .. } => error.fault(),
             Self::Annotation(error) => error.fault(),
         }

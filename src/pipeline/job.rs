@@ -13,7 +13,9 @@ use super::regions::Region;
 use super::remarks::Remarks;
 use super::roles::Role;
 use super::timing::{Stage, Watch};
-use super::{automatic, fuse, given, harmonise, lesions, maps, measure, native, provenance, regions, roles};
+use super::{
+    agree, automatic, fuse, given, harmonise, lesions, maps, measure, native, provenance, regions, roles, side,
+};
 use crate::case::CaseSpec;
 use crate::clock::Timestamp;
 use crate::config::{Config, Protocol};
@@ -89,6 +91,9 @@ pub fn run(job: &Job<'_>, progress: &(dyn Fn(Stage) + Sync)) -> Result<CaseResul
         let lesions = lesions::of_regions(&mut regions, &roles, &maps, protocol, &mut remarks);
         (maps, lesions)
     });
+    side::check(&lesions, &regions, &roles, &mut remarks)?;
+    let series: Vec<&ImageSeries> = roles.iter().map(|role| &role.series).collect();
+    agree::check(&series, &protocol.reference, &mut remarks);
     note_what_is_not_used(protocol, &mut remarks);
     let standards = job.config.storage.directory.join("standards");
     let scaled = watch.time(Stage::Normalise, || measure::normalise(&roles, &tissues, &standards, &mut remarks))?;
@@ -121,6 +126,7 @@ pub fn run(job: &Job<'_>, progress: &(dyn Fn(Stage) + Sync)) -> Result<CaseResul
         volumes: pictured(job, &roles, &scaled),
         images,
         groups,
+        changes: Vec::new(),
         models: fused.models,
         refusals: fused.refusals,
         findings: remarks.findings,

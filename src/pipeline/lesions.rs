@@ -177,7 +177,10 @@ fn told(number: usize, drawn: &[usize], regions: &[Region], protocol: &Protocol)
         names,
         finding: of().find_map(|region| region.finding.clone()).or_else(|| protocol.finding.kind.given().cloned()),
         site: of().find_map(|region| region.site.clone()).or_else(|| protocol.finding.site.given().cloned()),
-        laterality: of().find_map(|region| region.laterality.clone()),
+        laterality: of()
+            .find_map(|region| region.laterality.clone())
+            .or_else(|| protocol.finding.laterality.given().cloned()),
+        tracking: of().filter_map(|region| region.tracking.clone()).collect(),
     }
 }
 

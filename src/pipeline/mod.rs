@@ -12,6 +12,7 @@
 //! What this does not do: it writes nothing (documents are made of the result by `report`), and it chooses nothing (which
 //! series and structure sets belong to the case is decided by grouping).
 
+mod agree;
 mod aligned;
 mod automatic;
 mod carry;
@@ -34,6 +35,7 @@ mod regions;
 mod remarks;
 mod resolution;
 mod roles;
+mod side;
 mod single;
 mod timing;
 

@@ -45,6 +45,8 @@ pub(super) struct Region {
     pub(super) site: Option<Code>,
     /// Left or right.
     pub(super) laterality: Option<Code>,
+    /// What tells it from all others, over studies.
+    pub(super) tracking: Option<Uid>,
     /// Remarks on it; their subject is filled in when it is known which lesion it is.
     pub(super) findings: Vec<Finding>,
 }
@@ -139,6 +141,7 @@ impl Reader<'_> {
                 finding: roi.finding.clone(),
                 site: roi.site.clone(),
                 laterality: roi.laterality.clone(),
+                tracking: None,
                 findings,
                 shape: Shape::Contours(Box::new(roi)),
             };
@@ -191,6 +194,7 @@ impl Reader<'_> {
             finding: segment.finding,
             site: segment.site,
             laterality: segment.laterality,
+            tracking: segment.tracking,
             findings: segment.automatic.then(by_a_program).into_iter().collect(),
         }
     }

@@ -11,7 +11,7 @@ use crate::dicom::uid::Uid;
 /// The SOP Instance UID of the document of that name.
 pub(super) fn instance(case: &CaseResult, document: &str) -> Uid {
     let revision = case.revision.to_string();
-    Uid::derived(&[
+    let mut parts = vec![
         "instance",
         &case.installation,
         &case.case_id,
@@ -20,7 +20,12 @@ pub(super) fn instance(case: &CaseResult, document: &str) -> Uid {
         &case.settings_hash,
         &case.inputs_digest,
         product::VERSION,
-    ])
+    ];
+    // What it is compared with decides too.
+    let since: Vec<String> =
+        case.changes.iter().map(|change| format!("{} {}", change.since.case, change.since.revision)).collect();
+    parts.extend(since.iter().map(String::as_str));
+    Uid::derived(&parts)
 }
 
 /// The Series Instance UID for documents of one kind: all revisions of a case go into one series, as long as the program
@@ -43,6 +48,8 @@ pub(super) enum State {
     Cross,
     /// ComBat.
     Harmonised,
+    /// The values of an earlier case were taken from them.
+    Change,
 }
 
 /// The tracking UID of a lesion under one kind of measurement: the same in every revision, different for every group.
@@ -57,6 +64,7 @@ pub(super) fn tracking(case: &CaseResult, lesion: &Lesion, role: &str, space: Sp
         State::Raw => "raw",
         State::Cross => "cross",
         State::Harmonised => "harmonised",
+        State::Change => "change",
     };
     Uid::derived(&["tracking", &case.installation, &case.case_id, &number, &names, role, space, state])
 }

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::csv::space_name;
 use super::{
-    CaseResult, Code, ImageSeries, Lesion, Measured, MeasurementGroup, ModelOutput, ModelRefusal, RegistrationResult,
-    evaluate, header,
+    CaseResult, Change, ChangeGroup, Code, ImageSeries, Lesion, Measured, MeasurementGroup, ModelOutput, ModelRefusal,
+    RegistrationResult, evaluate, header,
 };
 use crate::dicom::product;
 use crate::finding::Finding;
@@ -28,6 +28,7 @@ pub fn report_json(case: &CaseResult) -> Value {
         "lesions": case.lesions.iter().map(lesion).collect::<Vec<_>>(),
         "registrations": case.registrations.iter().map(registration).collect::<Vec<_>>(),
         "blocks": case.groups.iter().map(block).collect::<Vec<_>>(),
+        "changes": case.changes.iter().map(changes).collect::<Vec<_>>(),
         "predictions": case.models.iter().map(prediction).chain(case.refusals.iter().map(refusal)).collect::<Vec<_>>(),
         "findings": all_findings(case),
         "notes": case.notes,
@@ -96,6 +97,7 @@ fn lesion(lesion: &Lesion) -> Value {
         "finding": code(&lesion.finding),
         "site": code(&lesion.site),
         "laterality": code(&lesion.laterality),
+        "tracking": lesion.tracking,
     })
 }
 
@@ -121,6 +123,36 @@ fn block(group: &MeasurementGroup) -> Value {
         "diagnostics": group.diagnostics,
         "parameters": group.parameters,
         "features": group.values.iter().map(feature).collect::<Vec<_>>(),
+    })
+}
+
+/// What changed since an earlier case; the API gives it too.
+fn changes(group: &ChangeGroup) -> Value {
+    let since = &group.since;
+    let value = |change: &Change| {
+        let [family, filter, tag] = &change.feature;
+        json!({
+            "family": family,
+            "filter": filter,
+            "tag": tag,
+            "before": change.before,
+            "now": change.now,
+            "change": change.difference(),
+            "misregistration_error": change.misregistration_error,
+            "exceeds_error": change.exceeds_error(),
+        })
+    };
+    json!({
+        "lesion": group.lesion,
+        "role": group.role,
+        "space": space_name(group.space),
+        "since": {
+            "case": since.case,
+            "revision": since.revision,
+            "study_date": since.study_date,
+            "same_lesion_by": since.known_by.name(),
+        },
+        "features": group.values.iter().map(value).collect::<Vec<_>>(),
     })
 }
 

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use super::identity::State;
-use super::{Measured, MeasurementGroup};
+use super::{Change, Measured, MeasurementGroup};
 use crate::dicom::codes::{self, Coded, concepts as c, ibsi};
 use crate::dicom::sr::tid1419::Measurement;
 
@@ -22,6 +22,7 @@ pub(super) fn measurements(group: &MeasurementGroup, state: State) -> Vec<Measur
             State::Raw => (!cross).then_some(measured.value),
             State::Cross => cross.then_some(measured.value),
             State::Harmonised => measured.harmonised_value,
+            State::Change => None,
         };
         value.map(|value| (measured, measurement(measured, value, state)))
     });
@@ -37,8 +38,32 @@ pub(super) fn measurements(group: &MeasurementGroup, state: State) -> Vec<Measur
     result
 }
 
+/// The changes of a group, each followed by its error, and saying whether it exceeds that.
+pub(super) fn changes(group: &MeasurementGroup, changes: &[Change]) -> Vec<Measurement> {
+    let mut found: Vec<((&Measured, Measurement), &Change)> = Vec::new();
+    for change in changes {
+        let [family, filter, tag] = &change.feature;
+        let is_it = |value: &&Measured| value.tag == *tag && value.filter == *filter && value.family == *family;
+        let Some(measured) = group.values.iter().find(is_it) else { continue };
+        found.push(((measured, measurement(measured, change.difference(), State::Change)), change));
+    }
+    let (mut values, of): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+    tell_apart(&mut values);
+    let mut result = Vec::with_capacity(2 * values.len());
+    for ((_, mut measurement), change) in values.into_iter().zip(of) {
+        let error = change.misregistration_error.map(|error| misregistration(&measurement, error));
+        let exceeds = change.exceeds_error().map(|exceeds| if exceeds { c::YES } else { c::NO });
+        measurement.modifiers.extend(exceeds.map(|code| (c::CHANGE_EXCEEDS_ERROR, code)));
+        result.push(measurement);
+        result.extend(error);
+    }
+    result
+}
+
+/// A change is told by the feature's own code alone: a small number of Hounsfield units must not be taken for tissue.
 fn measurement(measured: &Measured, value: f64, state: State) -> Measurement {
-    let (name, derivation) = clinical(measured).map_or_else(|| (feature_code(measured), None), |(n, d)| (n, Some(d)));
+    let clinical = clinical(measured).filter(|_| state != State::Change);
+    let (name, derivation) = clinical.map_or_else(|| (feature_code(measured), None), |(n, d)| (n, Some(d)));
     let mut modifiers = Vec::new();
     if !measured.aggregation.is_empty() {
         modifiers.push((c::TEXTURE_AGGREGATION, aggregation_code(&measured.aggregation)));
@@ -52,6 +77,7 @@ fn measurement(measured: &Measured, value: f64, state: State) -> Measurement {
     modifiers.push(match state {
         State::Raw | State::Cross => (c::VALUE_STATE, c::RAW),
         State::Harmonised => (c::VALUE_STATE, c::COMBAT_VALUE),
+        State::Change => (c::VALUE_STATE, c::CHANGE),
     });
     Measurement {
         name,

@@ -4,6 +4,7 @@
 //! checked by [`verify`] before it is handed out; one that breaks a rule of the standard is an error, never sent.
 
 mod capture;
+mod change;
 mod colour;
 mod comparison;
 mod csv;
@@ -28,6 +29,7 @@ mod sr;
 mod summary;
 pub mod verify;
 
+pub use change::{Change, ChangeGroup, Earlier, KnownBy, Since, changes};
 pub use comparison::{Comparison, compare};
 pub use csv::features_csv;
 pub use error::ReportError;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dicom_object::InMemDicomObject;
 use serde::{Deserialize, Serialize};
 
+use super::ChangeGroup;
 use crate::clock::Timestamp;
 use crate::dicom::uid::Uid;
 use crate::finding::Finding;
@@ -43,6 +44,8 @@ pub struct CaseResult {
     pub lesions: Vec<Lesion>,
     /// The measurements.
     pub groups: Vec<MeasurementGroup>,
+    /// What changed since an earlier case of the same lesions.
+    pub changes: Vec<ChangeGroup>,
     /// The maps between the reference and the other roles.
     pub registrations: Vec<RegistrationResult>,
     /// What predictive models said of lesions.
@@ -95,6 +98,8 @@ pub struct Lesion {
     pub site: Option<Code>,
     /// Left or right.
     pub laterality: Option<Code>,
+    /// Tracking UIDs of its drawings: what tells it from all others, over studies.
+    pub tracking: Vec<Uid>,
 }
 
 /// A coded value (PS3.3 8.8).

@@ -10,14 +10,14 @@ use super::header::{self, Own};
 use super::identity::{self, State};
 use super::regions::RoleRegions;
 use super::seg::{Segmentation, tracking_identifier};
-use super::{CaseResult, Code, DocumentKind, ImageSeries, Lesion, MeasurementGroup, ReportError, Space};
+use super::{CaseResult, ChangeGroup, Code, DocumentKind, ImageSeries, Lesion, MeasurementGroup, ReportError, Space};
 use super::{evaluate, measure, model};
 use crate::dicom::attributes;
 use crate::dicom::codes::{Coded, concepts as c, scheme_item};
 use crate::dicom::product;
 use crate::dicom::sr::tid1001::DeviceObserver;
 use crate::dicom::sr::tid1411::{VolumetricGroup, volumetric_group};
-use crate::dicom::sr::tid1419::Site;
+use crate::dicom::sr::tid1419::{Measurement, Site};
 use crate::dicom::sr::tid1500::{MeasurementReport, measurement_report};
 use crate::dicom::sr::tid1600::LibraryGroup;
 use crate::dicom::sr::tid4019::AlgorithmIdentification;
@@ -162,7 +162,7 @@ fn put_predecessors(object: &mut InMemDicomObject, case: &CaseResult, name: &str
     }
 }
 
-/// The groups of the measurements report: native before aligned, raw before harmonised.
+/// The groups of the measurements report: native before aligned, raw before harmonised; what changed at the end.
 fn measurement_groups(
     case: &CaseResult,
     roles: &[RoleRegions],
@@ -173,9 +173,20 @@ fn measurement_groups(
     for space in [Space::Native, Space::Aligned] {
         for state in [State::Raw, State::Cross, State::Harmonised] {
             for group in case.groups.iter().filter(|group| group.space == space) {
-                groups.extend(group_item(case, group, state, (roles, segmentations), findings)?);
+                let measurements = measure::measurements(group, state);
+                let made = Made { measurements, parameters: Vec::new(), state };
+                groups.extend(group_item(case, group, made, (roles, segmentations), findings)?);
             }
         }
+    }
+    for change in &case.changes {
+        let is_it = |group: &&MeasurementGroup| {
+            group.lesion == change.lesion && group.role == change.role && group.space == change.space
+        };
+        let Some(group) = case.groups.iter().find(is_it) else { continue };
+        let measurements = measure::changes(group, &change.values);
+        let made = Made { measurements, parameters: since(change), state: State::Change };
+        groups.extend(group_item(case, group, made, (roles, segmentations), findings)?);
     }
     Ok(groups)
 }
@@ -191,15 +202,34 @@ pub(super) fn observer(case: &CaseResult) -> DeviceObserver {
     }
 }
 
+/// What a group holds, in one state of its values.
+struct Made {
+    measurements: Vec<Measurement>,
+    /// Parameters beside those of the chain.
+    parameters: Vec<String>,
+    state: State,
+}
+
+/// Since when something changed, and how it is known that the lesion is the same.
+fn since(change: &ChangeGroup) -> Vec<String> {
+    let since = &change.since;
+    vec![
+        format!("since_study_date={}", since.study_date),
+        format!("since_case={}", since.case),
+        format!("since_revision={}", since.revision),
+        format!("same_lesion_by={}", since.known_by.name()),
+        "error_of_change=root of the sum of the squares of both errors".to_owned(),
+    ]
+}
+
 /// One group in one state; none where the state has no values (nothing harmonised).
 fn group_item(
     case: &CaseResult,
     group: &MeasurementGroup,
-    state: State,
+    Made { measurements, parameters, state }: Made,
     (roles, segmentations): (&[RoleRegions], &[Segmentation]),
     findings: &[Finding],
 ) -> Result<Option<Item>, ReportError> {
-    let measurements = measure::measurements(group, state);
     if measurements.is_empty() {
         return Ok(None);
     }
@@ -214,14 +244,17 @@ fn group_item(
         State::Raw => ("", Some(c::ALIGNED_METHOD)),
         State::Cross => (" cross-modality", Some(c::CROSS_METHOD)),
         State::Harmonised => (" ComBat-harmonised", Some(c::COMBAT_METHOD)),
+        State::Change => (" change", Some(c::CHANGE)),
     };
+    let mut algorithm = algorithm(case, group, state);
+    algorithm.parameters.extend(parameters);
     Ok(Some(volumetric_group(VolumetricGroup {
         tracking_identifier: format!("{}{aligned}{suffix}", tracking_identifier(lesion.number, &group.role)),
         tracking_uid: identity::tracking(case, lesion, &group.role, group.space, state),
         finding: lesion.finding.as_ref().map(coded),
         method,
         site: site(lesion),
-        algorithm: algorithm(case, group, state),
+        algorithm,
         measurements,
         quality: Some(evaluate::quality(group, findings)),
         segment: ImageReference {
@@ -259,7 +292,7 @@ fn algorithm(case: &CaseResult, group: &MeasurementGroup, state: State) -> Algor
     let mut parameters = vec![chain.to_string()];
     parameters.extend(group.parameters.iter().filter(|line| !line.is_empty()).cloned());
     let name = match state {
-        State::Raw | State::Cross => product::MODEL.to_owned(),
+        State::Raw | State::Cross | State::Change => product::MODEL.to_owned(),
         State::Harmonised => format!("{} ComBat", product::MODEL),
     };
     AlgorithmIdentification { name, version: product::VERSION.to_owned(), parameters }

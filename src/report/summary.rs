@@ -274,6 +274,7 @@ mod tests {
             finding: code("Neoplasm"),
             site: code("Thigh"),
             laterality: code("Left"),
+            tracking: Vec::new(),
         };
         assert_eq!(title(&lesion), "Lesion 2: Neoplasm, left thigh");
         lesion.laterality = None;

@@ -40,6 +40,9 @@ pub struct CohortRow {
     pub patient: String,
     /// Study Date (0008,0020) of the reference.
     pub study_date: String,
+    /// Patient's Birth Date (0010,0030), where it is known. Rows of older versions do not say.
+    #[serde(default)]
+    pub birth_date: Option<String>,
     /// The protocol.
     pub protocol: String,
     /// The settings under which it was measured.
@@ -131,6 +134,7 @@ impl CohortRow {
             // A case without an id stands by itself.
             patient: if patient.is_empty() { case.case_id.clone() } else { patient },
             study_date: told(tags::STUDY_DATE),
+            birth_date: Some(told(tags::PATIENT_BIRTH_DATE)).filter(|date| !date.is_empty()),
             protocol: case.protocol.clone(),
             settings_sha256: case.settings_hash.clone(),
             age,
@@ -187,7 +191,21 @@ impl Cohort {
                 return Ok(());
             }
         }
-        write_json(&path, row)
+        write_json(&path, row)?;
+        self.note_patient(row)
+    }
+
+    /// The row of a case, where it has one.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn row(&self, case: &str) -> Result<Option<CohortRow>, TableError> {
+        let path = self.path(case)?;
+        if path.is_file() { read_json(&path, FORMAT, VERSION).map(Some) } else { Ok(None) }
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Removes the row of a case; nothing happens where there is none.

@@ -7,6 +7,7 @@ mod cohort;
 pub mod combat;
 mod combat_file;
 mod drift;
+mod earlier;
 mod error;
 mod export;
 pub mod fusion;

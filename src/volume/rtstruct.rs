@@ -7,6 +7,7 @@ use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 
 use crate::dicom::attributes::{self, AttributeError};
+use crate::dicom::codes::is_laterality;
 use crate::dicom::dataset::Keep;
 use crate::dicom::part10::{FormatError, Part10};
 use crate::dicom::uid::Uid;
@@ -205,9 +206,4 @@ pub(super) fn code(object: &InMemDicomObject, tag: dicom_core::Tag) -> Option<Co
         [tags::CODE_VALUE, tags::CODING_SCHEME_DESIGNATOR, tags::CODE_MEANING].map(|tag| attributes::text(item, tag));
     let complete = !value.is_empty() && !scheme.is_empty() && !meaning.is_empty();
     complete.then_some(Code { value, scheme, meaning })
-}
-
-/// SNOMED CT left, right, bilateral, unilateral (CID 244), and their older SRT codes.
-pub(super) fn is_laterality(value: &str) -> bool {
-    matches!(value, "7771000" | "24028007" | "51440002" | "66459002" | "G-A101" | "G-A100" | "G-A102" | "G-A103")
 }

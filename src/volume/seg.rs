@@ -12,9 +12,10 @@ use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 
-use super::rtstruct::{code, is_laterality};
+use super::rtstruct::code;
 use crate::dicom::attributes::{self, AttributeError};
 use crate::dicom::codec::{self, Codec, CodecError, Fragments, FrameFormat};
+use crate::dicom::codes::is_laterality;
 use crate::dicom::dataset::Keep;
 use crate::dicom::geometry::{Orientation, PlaneError};
 use crate::dicom::part10::{FormatError, Part10, StoredPixels};

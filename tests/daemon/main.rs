@@ -4,6 +4,8 @@
 #[path = "../shared/mod.rs"]
 mod shared;
 
+mod archive;
+mod changes;
 mod commands;
 mod delivery;
 mod faults;

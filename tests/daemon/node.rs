@@ -37,6 +37,11 @@ features = { families = ["morphology", "local", "intensity", "histogram"] }
   fwhm_mm = [1.1, 1.1, 4.0]
 "#;
 
+/// The same with the errors of means alone: without thirty motions of every role.
+pub fn quick_protocol() -> String {
+    PROTOCOL.replace("features =", "registration = { error_draws = 0 }\nfeatures =")
+}
+
 /// A daemon with its storage, which outlives the process.
 pub struct Daemon {
     directory: tempfile::TempDir,

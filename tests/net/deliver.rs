@@ -320,6 +320,74 @@ async fn of_documents_that_say_the_same_the_first_that_the_peer_takes_goes_and_n
     assert_eq!(delivered_of_two(uids::MODALITY_PERFORMED_PROCEDURE_STEP).await, (vec![second], vec![false, true]));
 }
 
+/// A receiver that aborts, stalls and is full, each once, takes no Comprehensive 3D SR, and writes down what it took.
+const TROUBLED: &str = r#"
+import sys, time
+from pynetdicom import AE, evt
+port, log = int(sys.argv[1]), sys.argv[2]
+calls = []
+def store(event):
+    calls.append(event.request.AffectedSOPInstanceUID)
+    if len(calls) == 1:
+        event.assoc.abort()
+        return 0xC000
+    if len(calls) == 2:
+        time.sleep(6)
+        return 0xC000
+    if len(calls) == 3:
+        return 0xA700
+    with open(log, "a") as file:
+        file.write(event.request.AffectedSOPInstanceUID + "\n")
+    return 0
+ae = AE(ae_title="TEST")
+ae.add_supported_context("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1")
+ae.add_supported_context("1.2.840.10008.5.1.4.1.1.88.33", "1.2.840.10008.1.2.1")
+ae.start_server(("127.0.0.1", port), evt_handlers=[(evt.EVT_C_STORE, store)])
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_refuses_a_class_aborts_stalls_and_is_full_has_everything_once_in_the_end() {
+    let Some(mut python) = crate::shared::pynetdicom(TROUBLED) else { return };
+    let (port, directory) = (free_port(), tempfile::tempdir().unwrap());
+    let log = directory.path().join("log");
+    let mut child = python.arg(port.to_string()).arg(&log).spawn().unwrap();
+    until(|| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()).await;
+    let store = store_in(&directory.path().join("store"), 0);
+    let case = CaseId("case-1".to_owned());
+    let classes = [uids::COMPREHENSIVE3_DSR_STORAGE, uids::COMPREHENSIVE_SR_STORAGE];
+    let document = |number: u16, class: &str| Document {
+        kind: DocumentKind::Sr,
+        name: format!("d{number}"),
+        study: uid("1.2.3.1"),
+        series: uid("1.2.3.2"),
+        sop_class: uid(class),
+        sop_instance: uid(&slice_uid(number)),
+        transfer_syntax: uid(uids::EXPLICIT_VR_LITTLE_ENDIAN),
+        bytes: write::part10(&slice(number, 64), uids::EXPLICIT_VR_LITTLE_ENDIAN).unwrap(),
+    };
+    let image = |number| document(number, uids::CT_IMAGE_STORAGE);
+    let documents = [document(0, classes[0]), document(1, classes[1]), image(2), image(3), image(4)];
+    store.save_result(&case, 1, &documents, b"", b"{}").unwrap();
+    let uids: Vec<Uid> = documents.iter().map(|document| document.sop_instance.clone()).collect();
+    let choices = [&uids[..2], &uids[2..3], &uids[3..4], &uids[4..5]];
+    store.enqueue_one_of_each(&case, 1, "TEST", &choices, clock::now()).unwrap();
+    let pause = Duration::from_millis(200);
+    let backoff = Backoff { first: pause, max: pause, give_up_after: Duration::from_secs(60) };
+    let outlet = Outlet { to: destination(port).into(), backoff, storage_commitment: false };
+    let stop = CancellationToken::new();
+    let task = delivering(&store, outlet, Arc::new(Notify::new()), &stop);
+    until(|| store.outbox().is_empty()).await;
+    stop.cancel();
+    task.await.unwrap();
+    let _ = child.kill();
+    let _ = child.wait();
+    let mut taken: Vec<String> = std::fs::read_to_string(&log).unwrap().lines().map(ToOwned::to_owned).collect();
+    taken.sort();
+    let mut expected: Vec<String> = uids[1..].iter().map(ToString::to_string).collect();
+    expected.sort();
+    assert_eq!(taken, expected, "everything once, the report in the class that is taken");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_peer_refuses_for_good_is_given_up_and_stays_visible() {
     let server = Server::start(open_settings()).await;

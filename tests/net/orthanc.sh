@@ -47,7 +47,7 @@ send = ["sr", "seg"]
 TOML
 "$program" serve --config "$work/radiomicsd.toml" >"$work/serve.log" 2>&1 &
 until curl -sf "http://127.0.0.1:$http/ready" >/dev/null; do sleep 0.5; done
-find "$work/demo" -type f -print0 | xargs -0 dcmsend -aec RADIOMICSD 127.0.0.1 "$ours"
+find "$work/demo/sent" -type f -print0 | xargs -0 dcmsend -aec RADIOMICSD 127.0.0.1 "$ours"
 
 for _ in $(seq 120); do
     [ "$(curl -s "http://127.0.0.1:$web/instances" | jq length)" -ge 2 ] && break
@@ -57,5 +57,11 @@ sleep 2
 mapfile -t there < <(curl -s "http://127.0.0.1:$web/instances" | jq -r '.[]')
 for id in "${there[@]}"; do curl -s "http://127.0.0.1:$web/instances/$id/file" | sha256sum; done | sort >"$work/there"
 find "$work/storage/results" -name '*.dcm' -print0 | xargs -0 -n1 sha256sum | cut -d' ' -f1 | sed 's/$/  -/' | sort >"$work/made"
-diff "$work/made" "$work/there"
-echo "${#there[@]} documents, byte for byte: $(grep -c 'document delivered' "$work/serve.log") deliveries"
+# A report is made in three classes, of which one goes: a segmentation and a report.
+foreign=$(comm -13 "$work/made" "$work/there" | wc -l)
+if [ "${#there[@]}" -ne 2 ] || [ "$foreign" -ne 0 ]; then
+    echo "${#there[@]} documents came, expected 2; $foreign are not as they were made" >&2
+    grep -v INFO "$work/serve.log" >&2
+    exit 1
+fi
+echo "2 documents, byte for byte, in $(grep -c 'document delivered' "$work/serve.log") deliveries"

@@ -78,6 +78,13 @@ async fn each_instance_of_a_partial_answer_has_its_own_fate() {
     // Of what a partial answer does not mention nothing is known.
     let unknown = (None, Retry::Later);
     assert_eq!(fates().await, [Some(unknown), Some(later), Some(never), Some(unknown)]);
+    // Nor of what a success with empty lists does not mention; one without lists is a success of all.
+    let web = Web::start(None, &[Reply::Dropping, Reply::Status(200)]).await;
+    for expected in [Err(Retry::Later), Ok(Status::SUCCESS)] {
+        let outcomes = stow::store(&web.server(None), &items(0..1, 32)).await.unwrap();
+        let outcome = outcomes[0].result.clone();
+        assert_eq!(outcome.map(|delivered| delivered.status).map_err(|failure| failure.retry), expected);
+    }
     web.assert_no_rule_was_broken();
 }
 

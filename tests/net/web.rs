@@ -23,6 +23,8 @@ pub enum Reply {
     Failing(Vec<(String, u16)>),
     /// Those that are named fail for that reason, without a word of the others: 202.
     Vague(Vec<(String, u16)>),
+    /// Everything is dropped, and nothing said of it: 200 with empty lists.
+    Dropping,
     /// A status and no more.
     Status(u16),
     /// Nothing comes.
@@ -130,7 +132,7 @@ impl Web {
             inner.replies.pop_front().unwrap_or(Reply::Stored)
         };
         let failing = match &reply {
-            Reply::Stored => Vec::new(),
+            Reply::Stored | Reply::Dropping => Vec::new(),
             Reply::Failing(failing) | Reply::Vague(failing) => failing.clone(),
             Reply::Status(status) => return answer(&mut stream, *status, None).await,
             Reply::Stall => return tokio::time::sleep(Duration::from_secs(30)).await,
@@ -148,7 +150,7 @@ impl Web {
                 failed.push(json!({ "00081155": instance, "00081197": reason }));
                 continue;
             }
-            if !matches!(reply, Reply::Vague(_)) {
+            if !matches!(reply, Reply::Vague(_) | Reply::Dropping) {
                 let mut inner = self.inner.lock().unwrap();
                 inner.stored.insert(uid.clone(), bytes);
                 inner.n_stored += 1;
@@ -237,11 +239,7 @@ fn parse(head: &Head, body: &[u8]) -> Result<Vec<(String, Vec<u8>)>, String> {
         let (file, after) = rest.split_at(length);
         rest = &after[2..];
         let facts = facts::from_bytes(file, &[]).map_err(|error| error.to_string())?;
-        let expected = format!(
-            "Content-Type: application/dicom; transfer-syntax={}\r\nContent-Length: {length}",
-            facts.transfer_syntax
-        );
-        if headers != expected {
+        if headers != format!("Content-Type: application/dicom\r\nContent-Length: {length}") {
             return Err(headers);
         }
         files.push((facts.sop_instance.to_string(), file.to_vec()));

@@ -1,7 +1,9 @@
 //! What cannot be measured, and how it is said.
 
-use radiomicsd::error::{Duty, Retry};
-use radiomicsd::finding::FindingKind;
+use dicom_dictionary_std::tags;
+use radiomicsd::dicom::write::put_text;
+use radiomicsd::error::{Duty, Fault, Retry};
+use radiomicsd::finding::{Finding, FindingKind};
 use radiomicsd::phantom::{Offset, PhantomSettings, Scan};
 use radiomicsd::pipeline::PipelineError;
 use radiomicsd::report::Space;
@@ -32,6 +34,45 @@ fn a_case_without_its_reference_has_no_result() {
     patient.series.retain(|series| series.name != "CT");
     let error = Case::of_patient(&patient, config(TRUST, ["", "", ""])).try_run().unwrap_err();
     assert!(matches!(error, PipelineError::NoReference { .. }), "{error}");
+}
+
+#[test]
+fn a_side_that_contradicts_the_place_of_the_lesion_parks_the_case_unless_the_site_accepts_it() {
+    let settings = PhantomSettings::tiny();
+    assert!(settings.lesions[0].centre_mm[0] > 15.0, "on the left");
+    let (_, patient) = patient(&settings);
+    let saying = |code: &str, more: &str| {
+        let protocol = format!("{TRUST}\nfinding = {{ laterality = \"{code}\" }}");
+        Case::of_patient(&patient, config(&protocol, ["", "", more])).try_run()
+    };
+    let left = saying("7771000|SCT|Left", "").unwrap();
+    assert_eq!(left.lesions[0].laterality.as_ref().unwrap().meaning, "Left");
+    let error = saying("24028007|SCT|Right", "").unwrap_err();
+    assert!(matches!(error, PipelineError::SideConflict { .. }), "{error}");
+    assert_eq!((error.fault(), error.retry()), (Fault::Data, Retry::Never));
+    let conflict = |findings: &[Finding]| {
+        let found = findings.iter().find(|finding| finding.kind == FindingKind::LateralityConflict);
+        found.map(ToString::to_string).unwrap_or_default()
+    };
+    let said = conflict(error.findings());
+    assert!(said.contains("(lesion 1)") && said.contains("says right, its place on CT says left"), "{said}");
+    let accepted = saying("24028007|SCT|Right", "[findings]\nlaterality_conflict = \"accept\"").unwrap();
+    assert!(!conflict(&accepted.findings).is_empty() && !accepted.groups.is_empty());
+}
+
+#[test]
+fn series_that_disagree_about_patient_or_study_are_told() {
+    let (_, mut patient) = patient(&PhantomSettings::tiny());
+    let pet = patient.series.iter_mut().find(|series| series.name == "PT").unwrap();
+    for object in &mut pet.instances {
+        put_text(object, tags::ACCESSION_NUMBER, "ANOTHER");
+        put_text(object, tags::PATIENT_SEX, "O");
+    }
+    let result = Case::of_patient(&patient, config(TRUST, ["", "", ""])).run();
+    let told: Vec<String> =
+        result.findings.iter().filter(|f| f.kind == FindingKind::SeriesDisagree).map(ToString::to_string).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("(PT)") && told[0].contains("(0010,0040)") && !told[0].contains("ANOTHER"), "{told:?}");
 }
 
 #[test]

@@ -4,8 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use radiomicsd::dicom::sr::SrClass;
 use radiomicsd::phantom::{MrStudy, PhantomSettings};
-use radiomicsd::report::{CaseResult, documents};
+use radiomicsd::report::{CaseResult, Wanted, documents_wanted};
 
 use crate::sarcoma;
 use crate::support::{Case, TRUST, config, patient, reference};
@@ -27,7 +28,8 @@ fn validate(name: &str, result: &CaseResult) {
     let Some(script) = script() else { return };
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pipeline").join(name);
     std::fs::create_dir_all(&folder).unwrap();
-    for document in documents(result).unwrap() {
+    let wanted = Wanted { sr_classes: SrClass::ALL.to_vec(), ..Wanted::default() };
+    for document in documents_wanted(result, &wanted).unwrap() {
         let file = folder.join(format!("{}.dcm", document.name));
         std::fs::write(&file, &document.bytes).unwrap();
         let output = Command::new(&script).arg(&file).output().unwrap();

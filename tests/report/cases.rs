@@ -208,6 +208,7 @@ fn lesion(number: usize) -> Lesion {
         finding: known.then(|| code("108369006", "Neoplasm")),
         site: known.then(|| code("68367000", "Thigh")),
         laterality: known.then(|| code("7771000", "Left")),
+        tracking: Vec::new(),
     }
 }
 

@@ -25,11 +25,15 @@ fn text(object: &DefaultDicomObject, tag: dicom_core::Tag) -> String {
     object.element(tag).unwrap().to_str().unwrap().into_owned()
 }
 
-fn groups(root: &Item) -> Vec<Item> {
+pub fn root_of_sr(documents: &[Document]) -> Item {
+    read_content(&sr(documents)).unwrap()
+}
+
+pub fn groups(root: &Item) -> Vec<Item> {
     root.child(&c::IMAGING_MEASUREMENTS).unwrap().children.clone()
 }
 
-fn group_name(group: &Item) -> &str {
+pub fn group_name(group: &Item) -> &str {
     match &group.child(&c::TRACKING_IDENTIFIER).unwrap().content {
         Content::Text(text) => text,
         other => panic!("{other:?}"),

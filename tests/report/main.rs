@@ -13,6 +13,7 @@ mod shared;
 
 mod broken;
 mod cases;
+mod changes;
 mod contents;
 mod pictures;
 mod validators;

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use radiomicsd::dicom::sr::SrClass;
-use radiomicsd::report::{CaseResult, DocumentKind, Space, Wanted, documents, documents_wanted};
+use radiomicsd::report::{
+    CaseResult, DocumentKind, Earlier, Space, Wanted, changes, documents, documents_wanted, report_json,
+};
 
 use super::cases::{Plan, case};
 use super::pictures::with_volumes;
@@ -85,12 +87,15 @@ fn three_roles_of_two_studies_with_a_japanese_name_pass_every_validator() {
 }
 
 #[test]
-fn a_partial_revision_passes_every_validator() {
+fn a_partial_revision_with_changes_since_an_earlier_case_passes_every_validator() {
     let mut second = case(&Plan { lesions: 3, ..Plan::default() });
     second.previous = documents(&second).unwrap().iter().map(radiomicsd::report::Document::reference).collect();
     second.revision = 2;
     let missing = radiomicsd::finding::FindingKind::RoleMissing;
     second.findings.push(radiomicsd::finding::Finding::new(missing, "MR_T2", "no series came"));
+    let earlier = serde_json::to_vec(&report_json(&case(&Plan { lesions: 3, ..Plan::default() }))).unwrap();
+    second.changes = changes(&second, &[Earlier::read(&earlier, "20260520").unwrap()]);
+    assert!(!second.changes.is_empty());
     validate("revision", &second);
 }
 

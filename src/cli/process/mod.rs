@@ -27,7 +27,7 @@ use crate::config::{Config, Protocol};
 use crate::daemon::wanted;
 use crate::finding::Finding;
 use crate::pipeline::{self, Job};
-use crate::report::{self, CaseResult, Document, DocumentKind, Wanted};
+use crate::report::{self, CaseResult, Document, DocumentKind, Earlier, Wanted};
 use crate::table::{Cohort, CohortRow, batch_rules};
 
 #[derive(Debug, Args)]
@@ -165,7 +165,18 @@ fn group(folder: &Folder, config: &Config, now: Timestamp) -> Vec<CaseChange> {
     for change in grouper.finish(now) {
         last.insert(change.id.clone(), change);
     }
-    last.into_values().collect()
+    let mut changes: Vec<CaseChange> = last.into_values().collect();
+    // Earlier studies first: later ones are compared with them.
+    changes.sort_by_key(|change| {
+        let of = |instance: &folder::Instance| change.series.contains(&instance.facts.series);
+        folder
+            .instances
+            .values()
+            .filter(|instance| of(instance))
+            .map(|instance| instance.facts.study_date.clone())
+            .max()
+    });
+    changes
 }
 
 /// One case: its result, or why there is none. Files that cannot be written end the command.
@@ -195,17 +206,28 @@ fn process(
     let spinner = progress::spinner(&format!("case {}", spec.id.0));
     let result = pipeline::run(&job, &|stage| spinner.set_message(format!("case {}: {}", spec.id.0, stage.name())));
     spinner.finish_and_clear();
-    let result = match result {
+    let mut result = match result {
         Ok(result) => result,
         Err(error) => return Ok(Err((error.to_string(), error.findings().to_vec()))),
     };
+    let rules = batch_rules(config.batch.rules.as_deref()).map_err(|error| CliError::failed("batch.rules", error))?;
+    let (cohort, row) = (Cohort::of_storage(out), CohortRow::of(&result, &rules));
+    result.changes = report::changes(&result, &earlier(&cohort, &row, out)?);
     let documents = report::documents_wanted(&result, wanted)
         .map_err(|error| CliError::failed("the documents could not be made", error))?;
     write_case(&result, &documents, wanted, &out.join(&spec.id.0)).map_err(|error| CliError::failed("--out", error))?;
-    let rules = batch_rules(config.batch.rules.as_deref()).map_err(|error| CliError::failed("batch.rules", error))?;
-    let row = CohortRow::of(&result, &rules);
-    Cohort::of_storage(out).put(&row).map_err(|error| CliError::failed("--out", error))?;
+    cohort.put(&row).map_err(|error| CliError::failed("--out", error))?;
     Ok(Ok(result))
+}
+
+/// The results of earlier studies of the same patient, of this run or of one before it into the same folder.
+fn earlier(cohort: &Cohort, row: &CohortRow, out: &Path) -> Result<Vec<Earlier>, CliError> {
+    let rows = cohort.earlier(row).map_err(|error| CliError::failed("--out", error))?;
+    let reports = rows.iter().filter_map(|other| {
+        let json = std::fs::read(out.join(&other.case).join("report.json")).ok()?;
+        Some(Earlier::read(&json, &other.study_date))
+    });
+    reports.collect::<Result<_, _>>().map_err(|error| CliError::failed("report.json of an earlier study", error))
 }
 
 fn write_case(result: &CaseResult, documents: &[Document], wanted: &Wanted, folder: &Path) -> std::io::Result<()> {

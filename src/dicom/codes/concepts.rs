@@ -215,6 +215,15 @@ pub const ALIGNED_METHOD: Coded = Coded::of(super::OWN, "ALIGNED", "Measured on 
 pub const FUSION_METHOD: Coded = Coded::of(super::OWN, "FUSION", "Multi-modal radiomics fusion");
 /// Measurements of several modalities together: our own.
 pub const CROSS_METHOD: Coded = Coded::of(super::OWN, "CROSSMOD", "Measured across modalities on the common grid");
+/// Change since an earlier study, as the state of a value and as the method of a group: our own.
+pub const CHANGE: Coded = Coded::of(super::OWN, "CHANGE", "Change since an earlier study");
+/// Change exceeds its error from misregistration: our own.
+pub const CHANGE_EXCEEDS_ERROR: Coded =
+    Coded::of(super::OWN, "CHGEXCEEDS", "Change exceeds its error from misregistration");
+/// (373066001, SCT, "Yes").
+pub const YES: Coded = Coded::of("SCT", "373066001", "Yes");
+/// (373067005, SCT, "No").
+pub const NO: Coded = Coded::of("SCT", "373067005", "No");
 /// Model output: our own.
 pub const MODEL_OUTPUT: Coded = Coded::of(super::OWN, "MODEL", "Model output");
 /// Cross-modality covariance synergy: our own.

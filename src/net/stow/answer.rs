@@ -20,7 +20,10 @@ const WARNING_REASON: &str = "00081196";
 
 /// What an answer says, by instance. An answer that cannot be read says nothing.
 #[derive(Debug, Default)]
-pub(super) struct Answer(HashMap<String, Said>);
+pub(super) struct Answer {
+    said: HashMap<String, Said>,
+    lists: bool,
+}
 
 /// What became of one instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +43,7 @@ impl Answer {
             other => std::slice::from_ref(other),
         };
         let mut said = HashMap::new();
+        let lists = objects.iter().any(|object| object.get(REFERENCED).or(object.get(FAILED)).is_some());
         for object in objects {
             for item in items(object, REFERENCED) {
                 let warning = number(item, WARNING_REASON).map_or(Status::SUCCESS, Status);
@@ -51,11 +55,16 @@ impl Answer {
                 said.extend(instance(item).map(|uid| (uid, Said::Failed(reason))));
             }
         }
-        Self(said)
+        Self { said, lists }
+    }
+
+    /// Whether it has a list of instances, were it an empty one.
+    pub(super) const fn lists(&self) -> bool {
+        self.lists
     }
 
     pub(super) fn about(&self, instance: &Uid) -> Option<Said> {
-        self.0.get(instance.as_str()).copied()
+        self.said.get(instance.as_str()).copied()
     }
 }
 
@@ -113,9 +122,15 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_may_list_nothing() {
+        assert!(Answer::read(br#"{"00081199": {"vr": "SQ"}}"#).lists());
+        assert!(!Answer::read(br#"{"00081190": {"vr": "UR"}}"#).lists() && !Answer::read(b"").lists());
+    }
+
+    #[test]
     fn an_answer_that_cannot_be_read_says_nothing() {
         for body in ["", "<xml/>", "[1, null]", r#"{"00081198": {"Value": "x"}}"#, "{\"00081199\": 3}"] {
-            assert!(Answer::read(body.as_bytes()).0.is_empty(), "{body}");
+            assert!(Answer::read(body.as_bytes()).said.is_empty(), "{body}");
         }
     }
 }

@@ -151,7 +151,8 @@ struct Heard {
 }
 
 impl Heard {
-    /// What became of one object. What a complete success does not mention is stored (PS3.18 10.5.3.1).
+    /// What became of one object. A complete success that lists nothing at all means everything; one that lists instances
+    /// means those (PS3.18 10.5.3): servers are known that say 200 and dropped a part.
     fn outcome(&self, item: &Item) -> ItemOutcome {
         let result = match self.answer.about(&item.sop_instance) {
             Some(Said::Stored(status)) => Ok(Delivered { status }),
@@ -160,9 +161,9 @@ impl Heard {
                 status: Some(status),
                 retry: if status.may_pass_later() { Retry::Later } else { Retry::Never },
             }),
-            None if self.status == StatusCode::OK => Ok(Delivered { status: Status::SUCCESS }),
+            None if self.status == StatusCode::OK && !self.answer.lists() => Ok(Delivered { status: Status::SUCCESS }),
             None => Err(ItemFailure {
-                reason: format!("the server answered {} and does not say why", self.status.as_u16()),
+                reason: format!("the server answered {} and does not say what became of it", self.status.as_u16()),
                 status: None,
                 retry: Retry::Later,
             }),
@@ -176,7 +177,7 @@ async fn request(server: &WebServer, items: &[Item]) -> Result<Heard, StowError>
     let parts = Multipart::new();
     let mut body = Vec::new();
     for item in items {
-        parts.put(&mut body, &item.transfer_syntax, &bytes_of(item).await?);
+        parts.put(&mut body, &bytes_of(item).await?);
     }
     parts.end(&mut body);
     let patience = server.timeouts.response + Duration::from_secs(body.len() as u64 / BYTES_PER_SECOND_MIN);

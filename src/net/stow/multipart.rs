@@ -2,8 +2,6 @@
 
 use uuid::Uuid;
 
-use crate::dicom::uid::Uid;
-
 /// The frame of one body.
 pub(super) struct Multipart {
     boundary: String,
@@ -19,13 +17,10 @@ impl Multipart {
         format!("multipart/related; type=\"application/dicom\"; boundary={}", self.boundary)
     }
 
-    /// One file.
-    pub(super) fn put(&self, body: &mut Vec<u8>, transfer_syntax: &Uid, file: &[u8]) {
-        let head = format!(
-            "--{}\r\nContent-Type: application/dicom; transfer-syntax={transfer_syntax}\r\nContent-Length: {}\r\n\r\n",
-            self.boundary,
-            file.len()
-        );
+    /// One file. Its transfer syntax stands in it: servers are known that drop parts whose type has the parameter.
+    pub(super) fn put(&self, body: &mut Vec<u8>, file: &[u8]) {
+        let head =
+            format!("--{}\r\nContent-Type: application/dicom\r\nContent-Length: {}\r\n\r\n", self.boundary, file.len());
         body.reserve(head.len() + file.len() + 2);
         body.extend_from_slice(head.as_bytes());
         body.extend_from_slice(file);
@@ -45,11 +40,10 @@ mod tests {
     fn files_stand_between_boundaries_as_they_are() {
         let parts = Multipart { boundary: "b".to_owned() };
         let mut body = Vec::new();
-        let syntax = Uid::parse("1.2.840.10008.1.2.1").unwrap();
-        parts.put(&mut body, &syntax, b"one\r\n");
-        parts.put(&mut body, &syntax, b"");
+        parts.put(&mut body, b"one\r\n");
+        parts.put(&mut body, b"");
         parts.end(&mut body);
-        let head = "Content-Type: application/dicom; transfer-syntax=1.2.840.10008.1.2.1\r\nContent-Length:";
+        let head = "Content-Type: application/dicom\r\nContent-Length:";
         let expected = format!("--b\r\n{head} 5\r\n\r\none\r\n\r\n--b\r\n{head} 0\r\n\r\n\r\n--b--\r\n");
         assert_eq!(String::from_utf8(body).unwrap(), expected);
         assert_ne!(Multipart::new().content_type(), Multipart::new().content_type());
