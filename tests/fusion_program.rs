@@ -112,7 +112,8 @@ fn a_bundle_is_trained_asked_judged_and_put_in_force() {
     let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/patient");
     let predict = ["fusion", "predict", "--bundle", "bundle", "--patients", fixture, "--out", "q.csv", "--json"];
     assert_eq!(answer(folder, &predict)["refused"]["feature_missing"], 1);
-    assert_eq!(std::fs::read_dir(folder.join("q.csv.measured/cohort")).unwrap().count(), 1);
+    let rows = std::fs::read_dir(folder.join("q.csv.measured/cohort")).unwrap().map(|entry| entry.unwrap().path());
+    assert_eq!(rows.filter(|path| path.extension().is_some_and(|kind| kind == "json")).count(), 1);
 
     std::fs::write(folder.join("site.toml"), format!("[storage]\ndirectory = {:?}\n", folder.join("storage"))).unwrap();
     let activate = ["fusion", "activate", "--bundle", "bundle", "--name", "death", "--config", "site.toml"];

@@ -214,7 +214,8 @@ fn a_folder_gives_the_values_that_the_daemon_gives() {
     let online = std::fs::read_to_string(daemon.result(&case, 1).join("features.csv")).unwrap();
     let offline = std::fs::read_to_string(out.path().join("features.csv")).unwrap();
     assert_eq!(online, offline);
-    assert_eq!(daemon.files("cohort").len(), 1, "every result leaves a row");
+    let rows = daemon.files("cohort").into_iter().filter(|file| file.extension().is_some_and(|kind| kind == "json"));
+    assert_eq!(rows.count(), 1, "every result leaves a row");
     let report: Value = serde_json::from_slice(&std::fs::read(out.path().join("report.json")).unwrap()).unwrap();
     assert_eq!(report["cases"].as_array().unwrap().len(), 1);
     assert!(report["cases"][0]["blocks"][0]["diagnostics"]["steps"]["initial"].is_object());

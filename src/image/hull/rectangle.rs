@@ -9,10 +9,9 @@ use std::collections::BTreeSet;
 
 use rayon::prelude::*;
 
-use super::polygon::{convex, outline_mm};
 use super::quickhull::Facet;
 use super::silhouette::Solid;
-use crate::math::linalg::{Vec3, cross, dot, norm, scale};
+use crate::math::linalg::{Vec3, cross, norm, scale};
 
 /// Sides from long to short.
 pub(super) fn smallest_box(corners: &[Vec3], facets: &[Facet], spacing_mm: Vec3) -> Vec3 {
@@ -32,7 +31,7 @@ pub(super) fn smallest_box(corners: &[Vec3], facets: &[Facet], spacing_mm: Vec3)
 
 /// The smallest box with a face across the unit vector `along`.
 fn box_along(solid: &Solid, along: Vec3) -> Vec3 {
-    let [high, low] = [along, scale(-1.0, along)].map(|along| solid.reach(solid.farthest(along), along));
+    let height = solid.reach(along) + solid.reach(scale(-1.0, along));
     // Two unit vectors across: from the grid axis that is most across.
     let axis = (0..3).fold(0, |least, axis| if along[axis].abs() < along[least].abs() { axis } else { least });
     let mut unit = [0.0; 3];
@@ -40,16 +39,9 @@ fn box_along(solid: &Solid, along: Vec3) -> Vec3 {
     let u = cross(along, unit);
     let u = scale(1.0 / norm(u), u);
     let v = cross(along, u);
-    let flat = |corner: u32| {
-        let corner = solid.corners[corner as usize];
-        [dot(corner, u), dot(corner, v)]
-    };
-    let outline = match solid.silhouette(along, [u, v]) {
-        Some(corners) => convex(corners.into_iter().map(flat).collect()),
-        None => outline_mm(solid.border_corners(along).into_iter().map(flat).collect()),
-    };
+    let outline = solid.outline(along, [u, v]);
     let [a, b] = smallest_rectangle(&outline);
-    [high + low, a, b]
+    [height, a, b]
 }
 
 /// A normal without its length and its sign: parallel facets share one.
@@ -102,6 +94,7 @@ fn smallest_rectangle(polygon: &[[f64; 2]]) -> [f64; 2] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::polygon::outline_mm;
     use super::*;
     use approx::assert_relative_eq;
 

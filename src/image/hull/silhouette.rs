@@ -10,24 +10,23 @@
     reason = "facets are numbered in 32 bits; shares of a cube are from 0 to its cells"
 )]
 
+use super::polygon::{convex, outline_mm};
 use super::quickhull::Facet;
 use crate::math::linalg::{Vec3, dot, scale};
 
-/// A side of a facet, and the corner that it starts at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) facet: u32,
-    pub(super) side: usize,
-}
+/// A side of a facet: side k of facet f has the number 3 f + k. It starts at corner k.
+type Side = u32;
 
 /// A hull in mm.
 pub(super) struct Solid<'a> {
-    pub(super) corners: &'a [Vec3],
-    facets: &'a [Facet],
-    /// Outward normals in mm, of any length.
+    corners: &'a [Vec3],
+    /// Outward normals of the facets in mm, of any length.
     normals: Vec<Vec3>,
-    /// By cell of a cube around the origin: where the corner is that is farthest along the cell's direction.
-    starts: Vec<Place>,
+    /// By side: the corner that it starts at, and the side of the other facet along the same edge.
+    origins: Vec<u32>,
+    twins: Vec<Side>,
+    /// By cell of a cube around the origin: a side that starts at the corner farthest along the cell's direction.
+    starts: Vec<Side>,
 }
 
 /// Cells along an edge of the cube.
@@ -38,109 +37,114 @@ const TOLERANCE: f64 = 1e-9;
 
 impl<'a> Solid<'a> {
     /// O(number of corners).
-    pub(super) fn new(corners: &'a [Vec3], facets: &'a [Facet], spacing_mm: Vec3) -> Self {
+    pub(super) fn new(corners: &'a [Vec3], facets: &[Facet], spacing_mm: Vec3) -> Self {
         let in_mm = |facet: &Facet| [0, 1, 2].map(|axis| facet.normal[axis] as f64 / spacing_mm[axis]);
-        let mut places = vec![Place { facet: 0, side: 0 }; corners.len()];
-        for (facet, number) in facets.iter().zip(0..) {
-            for side in 0..3 {
-                places[facet.corners[side] as usize] = Place { facet: number, side };
-            }
-        }
+        let origins: Vec<u32> = facets.iter().flat_map(|facet| facet.corners).collect();
+        let twin = |(facet, side): (&Facet, usize)| {
+            let other = facet.neighbours[side];
+            let start = facet.corners[(side + 1) % 3];
+            (0..3).map(|side| 3 * other + side).find(|side| origins[*side as usize] == start)
+        };
+        let twins = facets.iter().flat_map(|facet| [0, 1, 2].map(|side| (facet, side))).filter_map(twin).collect();
+        let mut sides: Vec<Side> = vec![0; corners.len()];
+        (0..).zip(&origins).for_each(|(side, corner)| sides[*corner as usize] = side);
         let start = |cell: usize| {
             let along = direction_of(cell);
-            let farthest = corners.iter().zip(&places).max_by(|a, b| dot(*a.0, along).total_cmp(&dot(*b.0, along)));
-            farthest.map(|(_, place)| *place)
+            let farthest = corners.iter().zip(&sides).max_by(|a, b| dot(*a.0, along).total_cmp(&dot(*b.0, along)));
+            farthest.map(|(_, side)| *side)
         };
         let starts = (0..6 * CELLS * CELLS).filter_map(start).collect();
-        Self { corners, facets, normals: facets.iter().map(in_mm).collect(), starts }
+        Self { corners, normals: facets.iter().map(in_mm).collect(), origins, twins, starts }
     }
 
-    fn facet(&self, place: Place) -> &Facet {
-        &self.facets[place.facet as usize]
+    fn corner(&self, side: Side) -> Vec3 {
+        self.corners[self.origins[side as usize] as usize]
     }
 
-    fn corner(&self, place: Place) -> u32 {
-        self.facet(place).corners[place.side]
+    fn twin(&self, side: Side) -> Side {
+        self.twins[side as usize]
     }
 
-    /// How far a place's corner is along a direction.
-    pub(super) fn reach(&self, place: Place, along: Vec3) -> f64 {
-        dot(self.corners[self.corner(place) as usize], along)
+    /// The sides that start at the same corner, each once, clockwise as seen from outside.
+    fn around(&self, first: Side) -> impl Iterator<Item = Side> {
+        let next = move |side: &Side| Some(following(self.twin(*side))).filter(|next| *next != first);
+        std::iter::successors(Some(first), next)
     }
 
-    /// The sides that start at the corner of a place, each once, clockwise as seen from outside.
-    fn around(&self, place: Place) -> impl Iterator<Item = Place> {
-        let corner = self.corner(place);
-        let next = move |at: &Place| {
-            let facet = self.facet(*at).neighbours[at.side];
-            let side = self.facets[facet as usize].corners.iter().position(|other| *other == corner)?;
-            Some(Place { facet, side }).filter(|next| *next != place)
-        };
-        std::iter::successors(Some(place), next).take(self.facets.len())
-    }
-
-    /// A side that starts at the corner farthest along a direction.
-    pub(super) fn farthest(&self, along: Vec3) -> Place {
+    /// A side that starts at the corner farthest along a direction, and how far that is.
+    fn farthest(&self, along: Vec3) -> (Side, f64) {
         // Never a corner within a face across the direction, whose neighbours are all as far, but where that is the farthest.
-        let mut place = self.starts[cell_of(along)];
-        let mut best = self.reach(place, along);
-        let farther = |place: Place, best: f64| {
-            self.around(place).find_map(|at| {
-                let end = Place { side: (at.side + 1) % 3, ..at };
-                let reach = self.reach(end, along);
+        let mut side = self.starts[cell_of(along)];
+        let mut best = dot(self.corner(side), along);
+        let farther = |side: Side, best: f64| {
+            self.around(side).map(following).find_map(|end| {
+                let reach = dot(self.corner(end), along);
                 (reach > best).then_some((end, reach))
             })
         };
-        while let Some((end, reach)) = farther(place, best) {
-            (place, best) = (end, reach);
+        while let Some(found) = farther(side, best) {
+            (side, best) = found;
         }
-        place
+        (side, best)
     }
 
-    fn faces(&self, facet: u32, along: Vec3) -> bool {
-        dot(self.normals[facet as usize], along) > 0.0
+    /// How far the hull reaches along a direction.
+    pub(super) fn reach(&self, along: Vec3) -> f64 {
+        self.farthest(along).1
     }
 
-    /// Whether a place's facet faces a direction and the one across its side does not.
-    fn is_border(&self, place: Place, along: Vec3) -> bool {
-        self.faces(place.facet, along) && !self.faces(self.facet(place).neighbours[place.side], along)
+    /// Whether a side's facet faces a direction.
+    fn faces(&self, side: Side, along: Vec3) -> bool {
+        dot(self.normals[side as usize / 3], along) > 0.0
     }
 
-    /// The corners at both ends of every side of the border around a direction, in no order: looks at every facet.
-    pub(super) fn border_corners(&self, along: Vec3) -> Vec<u32> {
-        let faces: Vec<bool> = (0..).take(self.facets.len()).map(|facet| self.faces(facet, along)).collect();
-        let mut corners = Vec::new();
-        for (facet, _) in self.facets.iter().zip(&faces).filter(|(_, faces)| **faces) {
-            for side in (0..3).filter(|side| !faces[facet.neighbours[*side] as usize]) {
-                corners.extend([facet.corners[side], facet.corners[(side + 1) % 3]]);
-            }
+    /// The corners at both ends of every side between a facet that faces a direction and one that does not, in no order.
+    fn border_corners(&self, along: Vec3) -> impl Iterator<Item = Vec3> {
+        let is_border = move |side: &Side| self.faces(*side, along) && !self.faces(self.twin(*side), along);
+        let sides = (0..).take(self.origins.len()).filter(is_border);
+        sides.flat_map(|side| [self.corner(side), self.corner(following(side))])
+    }
+
+    /// The outline of the hull as seen against a direction, in coordinates along `u` and `v` across it; counter-clockwise.
+    pub(super) fn outline(&self, along: Vec3, across: [Vec3; 2]) -> Vec<[f64; 2]> {
+        let flat = |corner: Vec3| across.map(|axis| dot(corner, axis));
+        match self.silhouette(along, across) {
+            Some(points) => convex(points),
+            None => outline_mm(self.border_corners(along).map(flat).collect()),
         }
-        corners
     }
 
-    /// The corners of the border around a direction, counter-clockwise as seen against it; `u` and `v` lie across it.
+    /// The border between facets that face a direction and those that do not, as a loop of points across it.
     ///
     /// `None` where the loop does not come to the farthest corners across: rounding may tell wrongly whether facets that stand
     /// along the direction face it, and put a border around a few of them.
-    pub(super) fn silhouette(&self, along: Vec3, [u, v]: [Vec3; 2]) -> Option<Vec<u32>> {
-        let start = self.around(self.farthest(u)).find(|place| self.is_border(*place, along))?;
-        let mut corners = Vec::new();
-        let mut place = start;
-        for _ in 0..3 * self.facets.len() {
-            corners.push(self.corner(place));
-            let end = Place { side: (place.side + 1) % 3, ..place };
-            place = self.around(end).find(|place| !self.faces(self.facet(*place).neighbours[place.side], along))?;
-            if place == start {
+    fn silhouette(&self, along: Vec3, across: [Vec3; 2]) -> Option<Vec<[f64; 2]>> {
+        let (outermost, _) = self.farthest(across[0]);
+        let start =
+            self.around(outermost).find(|side| self.faces(*side, along) && !self.faces(self.twin(*side), along))?;
+        let mut points = Vec::new();
+        let mut side = start;
+        while points.len() < self.origins.len() {
+            let corner = self.corner(side);
+            points.push(across.map(|axis| dot(corner, axis)));
+            side = self.around(following(side)).find(|side| !self.faces(self.twin(*side), along))?;
+            if side == start {
                 break;
             }
         }
-        let comes_to = |direction: Vec3| {
-            let [reach, back] = [direction, scale(-1.0, direction)].map(|d| self.reach(self.farthest(d), d));
-            let best = corners.iter().map(|corner| dot(self.corners[*corner as usize], direction));
-            best.fold(f64::NEG_INFINITY, f64::max) >= reach - TOLERANCE * (reach + back)
+        let comes_to_the_ends = |axis: usize| {
+            let [high, low] = [1.0, -1.0].map(|sign| self.reach(scale(sign, across[axis])));
+            let at = |end: f64, sign: f64| points.iter().map(|point| sign * point[axis]).fold(end, f64::max);
+            let found = [at(f64::NEG_INFINITY, 1.0), at(f64::NEG_INFINITY, -1.0)];
+            found[0] >= high - TOLERANCE * (high + low) && found[1] >= low - TOLERANCE * (high + low)
         };
-        [v, scale(-1.0, u), scale(-1.0, v)].into_iter().all(comes_to).then_some(corners)
+        (comes_to_the_ends(0) && comes_to_the_ends(1)).then_some(points)
     }
+}
+
+/// The next side of the same facet.
+const fn following(side: Side) -> Side {
+    if side % 3 == 2 { side - 2 } else { side + 1 }
 }
 
 /// The cell of the cube that a direction passes.
