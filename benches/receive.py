@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
-"""How fast storage SCPs take instances: dcmtk's storescp, Orthanc, and this daemon, alternately on the same files.
+"""How fast storage SCPs take instances: those of dcmtk, dicom-rs and Orthanc, and this daemon, alternately on the same files.
 
     cargo build --release && python3 benches/receive.py [--files DIR] [--rounds 3] [--at DIR]
 
-Needs dcmtk and Orthanc (Debian packages dcmtk, orthanc) and pydicom. Without --files it makes 500 CT slices of 525 kB.
-Every receiver gets the same files from 1, 4 and 8 `dcmsend` at once, each with its share; TCP_NODELAY is set on both
-sides. Printed are medians: instances a second by the wall clock, CPU milliseconds of the receiver per instance, and its
-largest resident size. The daemon syncs file and directory before each answer ("full"), Orthanc its file, storescp
-nothing; the disk's fsync latency is printed beside. --at chooses the disk.
+Needs dcmtk and Orthanc (Debian packages dcmtk, orthanc) and pydicom; dicom-rs takes part where `dicom-storescp` is on the
+PATH (`cargo install dicom-storescp`). Without --files it makes 500 CT slices of 525 kB. Every receiver gets the same files
+from 1, 4 and 8 `dcmsend` at once, each with its share; TCP_NODELAY is set on both sides. Printed are medians: instances a
+second by the wall clock, CPU milliseconds of the receiver per instance, and its largest resident size; then the daemon's
+rate by each other receiver's in the same round. The daemon syncs file and directory before each answer ("full"), Orthanc
+its file, the others nothing; the disk's fsync latency is printed beside. --at chooses the disk.
+
+What a receiver stored is emptied at once, so that the next one finds the same memory free, but removed at the very end:
+ext4 without a journal looks past every inode that was freed a moment ago, and the next receiver would pay for that.
 """
 
 import argparse
@@ -112,12 +116,20 @@ class Receiver:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        for top, _, names in os.walk(self.directory):
+            for name in names:
+                os.truncate(os.path.join(top, name), 0)
 
 
 def storescp(at):
     port, directory = free_port(), tempfile.mkdtemp(dir=at)
     return Receiver("storescp", [dcmtk("storescp"), "--fork", "-aet", "BENCH", "-od", directory, str(port)], port, directory)
+
+
+def dicom_rs(at):
+    port, directory = free_port(), tempfile.mkdtemp(dir=at)
+    program = shutil.which("dicom-storescp")
+    return Receiver("dicom-rs", [program, "--non-blocking", "-o", directory, "-p", str(port)], port, directory)
 
 
 def orthanc(at):
@@ -210,9 +222,13 @@ def main():
     print(f"{len(files)} files, {n_bytes / len(files) / 1000:.0f} kB each; {os.cpu_count()} CPUs")
     print("fsync of 4 KiB: median {:.2f} ms, 95 % {:.2f} ms".format(*fsync_ms(at)))
     kinds = [storescp, orthanc, lambda at: radiomicsd(at, program)]
+    if shutil.which("dicom-storescp"):
+        kinds.insert(1, dicom_rs)
+    else:
+        print("dicom-storescp is not on the PATH: dicom-rs does not take part")
     if arguments.all_durabilities:
         kinds += [lambda at: radiomicsd(at, program, "file"), lambda at: radiomicsd(at, program, "none")]
-    figures = {}
+    figures, stored = {}, []
     for _ in range(arguments.rounds):
         for width in WIDTHS:
             for start in kinds:
@@ -225,12 +241,20 @@ def main():
                 figure = (len(files) / seconds, cpu, receiver.peak_mb())
                 figures.setdefault((receiver.name, width), []).append(figure)
                 receiver.stop()
+                stored.append(receiver.directory)
     print(f"{'receiver':>16} {'senders':>8} {'instances/s':>12} {'CPU ms each':>12} {'RSS MB':>8}")
     for (name, width), rounds in sorted(figures.items(), key=lambda item: (item[0][1], item[0][0])):
         rate, cpu, peak = (statistics.median(column) for column in zip(*rounds))
         print(f"{name:>16} {width:>8} {rate:>12.0f} {cpu:>12.2f} {peak:>8.1f}")
-    if made:
-        shutil.rmtree(made)
+    print("instances/s of the daemon (full) beside those of another in the same round, medians")
+    for name in sorted({name for name, _ in figures if not name.startswith("radiomicsd")}):
+        for width in WIDTHS:
+            ours, theirs = figures["radiomicsd full", width], figures[name, width]
+            ratio = statistics.median(our[0] / their[0] for our, their in zip(ours, theirs))
+            print(f"{name:>16} {width:>8} {ratio:>12.2f}")
+    for directory in [made, *stored]:
+        if directory:
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 if __name__ == "__main__":

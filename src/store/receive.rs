@@ -3,9 +3,10 @@
 //! The order is the promise: bytes and name durable, then index, then the answer. Whatever is cut off at any point leaves
 //! a temporary file, a file that the digest in its name tells to be torn or whole, or an indexed instance.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{BufWriter, Write as _};
+use std::io::{self, BufWriter, ErrorKind, IoSlice, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -43,12 +44,16 @@ pub struct Incoming {
 #[derive(Debug)]
 struct Part {
     path: PathBuf,
+    /// Whether it has another name by now.
+    is_placed: Cell<bool>,
 }
 
 impl Drop for Part {
     fn drop(&mut self) {
-        // After the rename there is nothing left to remove; what cannot be removed now is removed at the next start.
-        let _ = fs::remove_file(&self.path);
+        if !self.is_placed.get() {
+            // What cannot be removed now is removed at the next start.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -64,7 +69,7 @@ impl Store {
         let file = create(&path, false).map_err(StoreError::io("creating a temporary file"))?;
         Ok(Incoming {
             store: self.clone(),
-            part: Part { path },
+            part: Part { path, is_placed: Cell::new(false) },
             writer: BufWriter::with_capacity(BUFFER_BYTES, file),
             hasher: Sha256::new(),
             meta_bytes: 0,
@@ -94,7 +99,7 @@ impl Incoming {
             return Err(StoreError::MetaAfterData);
         }
         self.meta_bytes += bytes.len() as u64;
-        self.put(bytes)
+        self.put(&[bytes])
     }
 
     /// Appends to the data set, as it came from the network.
@@ -102,17 +107,27 @@ impl Incoming {
     /// # Errors
     /// [`StoreError::OutOfSpace`] when the object eats into the reserve, and whatever the file system refuses.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        self.hasher.update(bytes);
-        self.data_bytes += bytes.len() as u64;
-        self.put(bytes)
+        self.write_all(&[bytes])
     }
 
-    fn put(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+    /// Appends pieces to the data set, in their order, with as few calls of the kernel as it allows.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn write_all(&mut self, pieces: &[impl AsRef<[u8]>]) -> Result<(), StoreError> {
+        for piece in pieces {
+            self.hasher.update(piece.as_ref());
+            self.data_bytes += piece.as_ref().len() as u64;
+        }
+        self.put(pieces)
+    }
+
+    fn put(&mut self, pieces: &[impl AsRef<[u8]>]) -> Result<(), StoreError> {
         if self.size() >= self.next_check {
             self.store.check_space()?;
             self.next_check = self.size() + SPACE_CHECK_BYTES;
         }
-        self.writer.write_all(bytes).map_err(StoreError::io("writing an instance"))
+        write_vectored(&mut self.writer, pieces).map_err(StoreError::io("writing an instance"))
     }
 
     /// Bytes so far, file meta information included.
@@ -220,8 +235,25 @@ impl Incoming {
     fn place(&self, to: &Path, origin: &Origin) -> Result<(), StoreError> {
         let file = self.writer.get_ref();
         file.set_modified(SystemTime::from(origin.received_at)).map_err(StoreError::io("dating an instance"))?;
-        self.store.inner.disk.place(self.store.inner.layout.root(), file, &self.part.path, to)
+        self.store.inner.disk.place(self.store.inner.layout.root(), file, &self.part.path, to)?;
+        self.part.is_placed.set(true);
+        Ok(())
     }
+}
+
+fn write_vectored(writer: &mut BufWriter<File>, pieces: &[impl AsRef<[u8]>]) -> io::Result<()> {
+    let mut slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece.as_ref())).collect();
+    let mut left = slices.as_mut_slice();
+    IoSlice::advance_slices(&mut left, 0);
+    while !left.is_empty() {
+        match writer.write_vectored(left) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(n_written) => IoSlice::advance_slices(&mut left, n_written),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// UIDs that are being committed. Two objects of one UID go one after the other, all others at the same time.

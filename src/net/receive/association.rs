@@ -4,19 +4,20 @@ use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use dicom_ul::pdu::{AssociationRQ, Pdu};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::admission::{Identified, Refusal, admit, identify};
 use super::negotiate::{Agreement, Service, negotiate};
 use super::node::{Node, count};
-use super::store_scp::{self, Feed, Outcome, Sender};
+use super::store_scp::{self, Feed, Jobs, Outcome, Sender};
 use crate::audit::{Event as AuditEvent, Party};
 use crate::clock;
 use crate::dicom::uid::Uid;
@@ -33,6 +34,9 @@ use crate::store::Commitment;
 /// An association that moves fewer bytes than this in one idle time-out, in the middle of a message, is as good as idle:
 /// otherwise one byte now and then would hold it for ever.
 const PROGRESS_BYTES: u64 = 16 * 1024;
+
+/// How long pieces of an object wait in memory for more.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The data set of a request for commitment: some 40,000 instances.
 const NOTIFICATION_BYTES_MAX: usize = 8 << 20;
@@ -194,7 +198,7 @@ async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
         sender,
         stop,
         phase: Phase::Idle,
-        outcomes: JoinSet::new(),
+        outcomes: Jobs::new(),
         open: HashMap::new(),
         progress_bytes: 0,
         n_stored: 0,
@@ -220,7 +224,7 @@ struct Association<S> {
     /// Where in a message the peer is.
     phase: Phase,
     /// Objects on their way into the store. Dropped with the association: what is not whole then is thrown away.
-    outcomes: JoinSet<Option<Outcome>>,
+    outcomes: Jobs,
     /// Requests that came whole and wait for their answer: context by Message ID.
     open: HashMap<u16, u8>,
     /// When the peer has been idle for too long, and the bytes received when that was set.
@@ -266,6 +270,8 @@ enum Notification {
 enum Next {
     Event(Event),
     Outcome(Option<Outcome>),
+    /// Nothing came for a while in the middle of an object.
+    Pause,
     Stop,
 }
 
@@ -275,6 +281,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Association<S> {
         loop {
             match self.next().await? {
                 Next::Outcome(outcome) => self.answer_store(outcome).await?,
+                Next::Pause => self.pause().await,
                 Next::Stop => return Err(End::Shutdown),
                 Next::Event(Event::Fragment(fragment)) => self.fragment(fragment).await?,
                 Next::Event(Event::ReleaseRq) => return self.release().await,
@@ -289,6 +296,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Association<S> {
     async fn next(&mut self) -> Result<Next, End> {
         let has_room = self.open.len() < usize::from(self.agreement.n_operations);
         let may_stop = self.open.is_empty() && matches!(self.phase, Phase::Idle);
+        let holds = matches!(&self.phase, Phase::DataSet { sink: Sink::Store { feed, .. }, .. } if feed.holds());
         tokio::select! {
             biased;
             Some(outcome) = self.outcomes.join_next() => Ok(Next::Outcome(outcome?)),
@@ -300,7 +308,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Association<S> {
                 }
                 Ok(Next::Event(event?))
             }
+            () = tokio::time::sleep(PAUSE), if holds => Ok(Next::Pause),
             else => Err(End::Protocol("a job of this association ended without an answer")),
+        }
+    }
+
+    async fn pause(&mut self) {
+        if let Phase::DataSet { sink: Sink::Store { feed, .. }, .. } = &mut self.phase {
+            feed.flush(&mut self.outcomes).await;
         }
     }
 
@@ -317,7 +332,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Association<S> {
                 self.command_fragment(context_id, before, &bytes, is_last).await
             }
             (Phase::DataSet { context_id: begun, sink }, Part::DataSet) if begun == context_id => {
-                let sink = gather(sink, bytes).await;
+                let sink = gather(sink, bytes, &mut self.outcomes).await;
                 if is_last {
                     return self.data_set_ended(context_id, sink).await;
                 }
@@ -359,7 +374,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Association<S> {
                 let twice = self.open.contains_key(&rq.message_id);
                 if has_data_set && !twice && context.service == Service::Storage {
                     let message_id = rq.message_id;
-                    let feed = store_scp::begin(&self.node, context, &self.sender, rq, &mut self.outcomes);
+                    let feed = store_scp::begin(&self.node, context, &self.sender, rq);
                     self.phase = Phase::DataSet { context_id, sink: Sink::Store { message_id, feed } };
                     return Ok(());
                 }
@@ -403,7 +418,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Association<S> {
         match sink {
             Sink::Store { message_id, feed } => {
                 self.open.insert(message_id, context_id);
-                feed.end().await;
+                feed.end(&mut self.outcomes).await;
                 Ok(())
             }
             Sink::Notification { kind, rq, bytes } => self.notified(context_id, kind, rq, bytes).await,
@@ -558,11 +573,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Association<S> {
 }
 
 /// Takes a piece of a data set.
-async fn gather(sink: Sink, bytes: Bytes) -> Sink {
+async fn gather(sink: Sink, bytes: Bytes, jobs: &mut Jobs) -> Sink {
     match sink {
-        Sink::Store { message_id, feed } => {
+        Sink::Store { message_id, mut feed } => {
             if !bytes.is_empty() {
-                feed.push(bytes).await;
+                feed.push(bytes, jobs).await;
             }
             Sink::Store { message_id, feed }
         }
