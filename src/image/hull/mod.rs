@@ -6,6 +6,8 @@
 //! handed to the hull in space.
 
 mod candidates;
+mod chords;
+mod cube;
 mod diameter;
 mod ellipsoid;
 mod polygon;

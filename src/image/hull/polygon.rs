@@ -12,12 +12,14 @@ pub(super) fn outline(mut points: Vec<[i64; 2]>) -> Vec<[i64; 2]> {
 /// The same for points that are no integers: a turn by less than rounding is none.
 pub(super) fn outline_mm(mut points: Vec<[f64; 2]>) -> Vec<[f64; 2]> {
     points.sort_unstable_by(before);
-    chains(&points, turns_left(&points))
+    let size = points.iter().flatten().fold(0.0f64, |size, at| size.max(at.abs()));
+    chains(&points, turns_left(size))
 }
 
-/// The corners of a polygon whose points follow each other counter-clockwise, without those on its sides.
-pub(super) fn convex(mut points: Vec<[f64; 2]>) -> Vec<[f64; 2]> {
-    let turns_left = turns_left(&points);
+/// The corners of a polygon whose points follow each other counter-clockwise, without those on its sides. No point is farther
+/// than `size` from the origin.
+pub(super) fn convex(mut points: Vec<[f64; 2]>, size: f64) -> Vec<[f64; 2]> {
+    let turns_left = turns_left(size);
     // The least point is a corner.
     let least = (0..points.len()).min_by(|a, b| before(&points[*a], &points[*b])).unwrap_or(0);
     points.rotate_left(least);
@@ -39,8 +41,7 @@ fn before(a: &[f64; 2], b: &[f64; 2]) -> std::cmp::Ordering {
 }
 
 /// Whether three points turn left by more than rounding, among points of that size.
-fn turns_left(points: &[[f64; 2]]) -> impl Fn(&[f64; 2], &[f64; 2], &[f64; 2]) -> bool + use<> {
-    let size = points.iter().flatten().fold(0.0f64, |size, at| size.max(at.abs()));
+fn turns_left(size: f64) -> impl Fn(&[f64; 2], &[f64; 2], &[f64; 2]) -> bool {
     move |a, b, c| (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]) > 1e-14 * size * size
 }
 
