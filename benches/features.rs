@@ -6,15 +6,17 @@
 //! Prints, as JSON, CPU and wall seconds of the median round, the peak memory, and how many values there are.
 //!
 //! `-- count all|core|filters` measures a small ellipsoid once and prints nothing: for programs that count instructions.
+//! `-- peak all|core` measures one of 2.9 million voxels once and prints the most memory that was held, MiB.
 //!
 //! The number of threads is that of rayon (`RAYON_NUM_THREADS`).
+
+mod ellipsoid;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use radiomicsd::features::filters::{Boundary, Dimensions, Filter, LaplacianOfGaussian, Wavelet, WaveletFamily};
 use radiomicsd::features::{Discretise, Family, Settings, extract};
-use radiomicsd::image::{Geometry, Mask, Volume};
 use radiomicsd::volume::nifti;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -24,16 +26,18 @@ const ROUND_MIN: Duration = Duration::from_millis(500);
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    if let [count, what] = arguments.as_slice()
-        && count == "count"
-    {
-        let (image, mask) = synthetic([42, 40, 38])?;
-        extract(&image, &mask, &settings(what)?)?;
-        return Ok(());
+    match arguments.as_slice() {
+        [count, what] if count == "count" => return once([42, 40, 38], what),
+        [peak, what] if peak == "peak" => {
+            once([182, 180, 178], what)?;
+            println!("{}", peak_kib() / 1024);
+            return Ok(());
+        }
+        _ => {}
     }
     let (image, mask) = match arguments.as_slice() {
         [image, mask, ..] => (nifti::read_image(Path::new(image))?, nifti::read_mask(Path::new(mask))?),
-        _ => synthetic([110, 104, 100])?,
+        _ => ellipsoid::with_texture([110, 104, 100])?,
     };
     let rounds: usize = arguments.get(2).map_or(Ok(5), |text| text.parse())?;
     let settings = settings(arguments.get(3).map_or("all", String::as_str))?;
@@ -58,6 +62,12 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
+fn once(size: [usize; 3], what: &str) -> Result<(), Failure> {
+    let (image, mask) = ellipsoid::with_texture(size)?;
+    extract(&image, &mask, &settings(what)?)?;
+    Ok(())
+}
+
 fn settings(what: &str) -> Result<Settings, Failure> {
     let mut settings = Settings { discretise: Discretise::BinWidth(25.0), ..Settings::default() };
     if what != "all" {
@@ -74,24 +84,6 @@ fn settings(what: &str) -> Result<Settings, Failure> {
         }
     }
     Ok(settings)
-}
-
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "small indices")]
-fn synthetic(size: [usize; 3]) -> Result<(Volume<f32>, Mask), Failure> {
-    let geometry = Geometry::new(size, [1.0; 3], [0.0; 3], [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])?;
-    let mut image = Volume::filled(geometry, 0.0f32);
-    let mut mask = Mask::filled(geometry, false);
-    for ((z, y, x), value) in image.voxels.indexed_iter_mut() {
-        let [x, y, z] = [x, y, z].map(|i| i as f64);
-        let noise = ((x * 12.9898 + y * 78.233 + z * 37.719).sin() * 43_758.545_3).fract() * 80.0;
-        *value = (200.0 * (x * 0.11).sin() * (y * 0.07 + z * 0.13).cos() + noise) as f32;
-    }
-    for ((z, y, x), inside) in mask.voxels.indexed_iter_mut() {
-        let [x, y, z] =
-            [(x, size[0]), (y, size[1]), (z, size[2])].map(|(i, n)| (2.0 * i as f64 + 1.0) / n as f64 - 1.0);
-        *inside = x * x + y * y + z * z <= 0.97;
-    }
-    Ok((image, mask))
 }
 
 fn cpu_time() -> Duration {
