@@ -280,6 +280,8 @@ pub enum DocumentKind {
     Picture,
     /// Encapsulated PDF.
     Pdf,
+    /// Key object selection that points to the other documents.
+    KeyObjects,
     /// Key object selection that takes documents back.
     Rejection,
 }
@@ -294,6 +296,7 @@ impl DocumentKind {
             Self::Reg => "reg",
             Self::Picture => "picture",
             Self::Pdf => "pdf",
+            Self::KeyObjects => "key-objects",
             Self::Rejection => "rejection",
         }
     }

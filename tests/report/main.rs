@@ -15,5 +15,6 @@ mod broken;
 mod cases;
 mod changes;
 mod contents;
+mod key_objects;
 mod pictures;
 mod validators;

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use radiomicsd::dicom::sr::SrClass;
 use radiomicsd::report::{
-    CaseResult, DocumentKind, Earlier, Space, Wanted, changes, documents, documents_wanted, report_json,
+    CaseResult, DocumentKind, Earlier, KeySelection, Space, Wanted, changes, documents, documents_wanted, report_json,
 };
 
 use super::cases::{Plan, case};
@@ -28,7 +28,8 @@ fn script() -> Option<PathBuf> {
 /// Writes the documents of a case into the build's folder for test files.
 fn write(name: &str, case: &CaseResult) -> Vec<PathBuf> {
     let kinds = vec![DocumentKind::Sr, DocumentKind::Seg, DocumentKind::Reg, DocumentKind::Picture, DocumentKind::Pdf];
-    let wanted = Wanted { kinds, sr_classes: SrClass::ALL.to_vec() };
+    let key_objects = SrClass::ALL.iter().map(|class| KeySelection::new(&kinds, Some(*class))).collect();
+    let wanted = Wanted { kinds, sr_classes: SrClass::ALL.to_vec(), key_objects };
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("report").join(name);
     std::fs::create_dir_all(&folder).unwrap();
     let write = |document: radiomicsd::report::Document| {
@@ -57,7 +58,7 @@ fn validate(name: &str, case: &CaseResult) {
     };
     for file in write(name, case) {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
-        if ["reg-", "picture-", "pdf"].iter().any(|kind| name.starts_with(kind)) {
+        if ["reg-", "picture-", "pdf", "key-objects-"].iter().any(|kind| name.starts_with(kind)) {
             dciodvfy(&file);
             continue;
         }

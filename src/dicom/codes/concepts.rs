@@ -168,6 +168,10 @@ pub const AVERAGED_SLICES_2D: Coded = Coded::of("IBSI", "8QNN", "2D, averaged ov
 
 // Equipment and derivation (CID 7005, 7202, 7203)
 
+/// Title of a key object selection (CID 7010).
+pub const FOR_RESEARCH: Coded = Coded::of("DCM", "113009", "For Research");
+/// TID 2010.
+pub const KEY_OBJECT_DESCRIPTION: Coded = Coded::of("DCM", "113012", "Key Object Description");
 /// (109101, DCM, "Acquisition Equipment").
 pub const ACQUISITION_EQUIPMENT: Coded = Coded::of("DCM", "109101", "Acquisition Equipment");
 /// (113076, DCM, "Segmentation").
