@@ -184,6 +184,8 @@ pub struct Measured {
     pub misregistration_error: Option<f64>,
     /// Its root mean square change when the image lies one millimetre off, along either direction of each axis.
     pub delta_mm: Option<f64>,
+    /// Its standard deviation over the perturbations of image and region, where they were asked for.
+    pub within_lesion_sd: Option<f64>,
     /// The value after ComBat, where a model applies.
     pub harmonised_value: Option<f64>,
 }

@@ -11,6 +11,7 @@ mod shared;
 mod fusion;
 mod harmonise;
 mod misregistration;
+mod perturbations;
 mod phantom;
 mod refusals;
 mod sarcoma;

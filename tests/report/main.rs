@@ -17,4 +17,5 @@ mod changes;
 mod contents;
 mod key_objects;
 mod pictures;
+mod registrations;
 mod validators;

@@ -235,6 +235,9 @@ pub const SYNERGY: Coded =
     Coded::of(super::OWN, "SYNERGY", "Cross-modality covariance synergy (Frobenius norm of block)");
 /// Error of a feature from misregistration: our own.
 pub const MISREGISTRATION_ERROR: Coded = Coded::of(super::OWN, "MISREGERR", "Error of a feature from misregistration");
+/// Within-lesion standard deviation of a feature, over perturbations of image and region: our own.
+pub const WITHIN_LESION_SD: Coded =
+    Coded::of(super::OWN, "WITHINLESIONSD", "Within-lesion standard deviation of a feature");
 /// Feature: our own.
 pub const FEATURE: Coded = Coded::of(super::OWN, "FEATURE", "Feature");
 /// Passed: our own.
