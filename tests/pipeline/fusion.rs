@@ -58,6 +58,7 @@ fn put_in_force(storage: &Path, measured: &CaseResult, scanners: [&str; 2]) {
         covariates: None,
         protect: Vec::new(),
         settings_sha256: None,
+        repeatable: None,
         settings,
         n_632: None,
         out: storage.join("bundle"),
