@@ -115,10 +115,29 @@ fn a_bundle_is_trained_asked_judged_and_put_in_force() {
     let rows = std::fs::read_dir(folder.join("q.csv.measured/cohort")).unwrap().map(|entry| entry.unwrap().path());
     assert_eq!(rows.filter(|path| path.extension().is_some_and(|kind| kind == "json")).count(), 1);
 
+    if cfg!(not(feature = "onnx")) {
+        let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/onnx");
+        let files = [format!("{fixture}/logistic.onnx"), format!("{fixture}/logistic.json")];
+        let import = ["fusion", "import", "--model", &files[0], "--manifest", &files[1], "--out", "brought"];
+        let told = radiomicsd(folder, &import);
+        assert_eq!(told.status.code(), Some(64));
+        assert!(String::from_utf8_lossy(&told.stderr).contains("cargo build --release --features onnx"));
+        assert!(!folder.join("brought").exists());
+    }
+
     std::fs::write(folder.join("site.toml"), format!("[storage]\ndirectory = {:?}\n", folder.join("storage"))).unwrap();
     let activate = ["fusion", "activate", "--bundle", "bundle", "--name", "death", "--config", "site.toml"];
+    let asks = format!(
+        "[storage]\ndirectory = {:?}\n[[protocol]]\nname = \"p\"\nfusion = {{ bundle = \"death\" }}\n\
+         [[protocol.input]]\nrole = \"CT\"\nmodality = \"CT\"\n",
+        folder.join("storage")
+    );
+    std::fs::write(folder.join("asks.toml"), asks).unwrap();
+    let remarks = || answer(folder, &["check-config", "--config", "asks.toml", "--json"])["remarks"].to_string();
+    assert!(remarks().contains("cannot be used, nothing is predicted") && remarks().contains("holds no active bundle"));
     assert!(radiomicsd(folder, &activate).status.success());
-    let again = [&train[..train.len() - 1], &["--seed", "2"]].concat();
+    assert_eq!(remarks(), "[]");
+    let again = [&train[..train.len() - 1], &["--seed", "2", "--choice", "mrmr"]].concat();
     assert!(radiomicsd(folder, &again).status.success());
     assert!(radiomicsd(folder, &activate).status.success());
     let listed = answer(folder, &["fusion", "list", "--config", "site.toml", "--json"]);
@@ -174,7 +193,7 @@ fn one_command_measures_a_folder_of_patients_and_judges_a_bundle_on_them() {
     let found = answer(folder, &[&evaluate[..], &["--out", "e.json"], &options].concat());
     let judged = &found["evaluations"][0];
     let (n, auc) = (judged["n"].as_u64().unwrap(), judged["auc"].as_f64().unwrap());
-    assert!(n >= 5 && auc > 0.75, "{found}");
+    assert!(n >= 13 && auc > 0.75, "{found}");
     // Everybody is either judged or refused with a reason.
     let refused = found["refused"].as_object().unwrap().values().map(|n| n.as_u64().unwrap());
     assert_eq!(n + refused.sum::<u64>(), 20, "{found}");

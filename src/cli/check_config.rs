@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::{CliError, say, say_json};
 use crate::config::Config;
+use crate::table::unusable_models;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -25,7 +26,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), CliError> {
         return say(Config::example());
     }
     let config = Config::load(&arguments.config)?;
-    let remarks: Vec<String> = config.unsupported().into_iter().chain(config.missing_files()).collect();
+    let (combat, bundles) = config.models();
+    let unusable = unusable_models(&config.storage.directory, combat, bundles);
+    let remarks = config.unsupported().into_iter().chain(config.missing_files()).chain(unusable);
+    let remarks: Vec<String> = remarks.collect();
     if arguments.json {
         return say_json(&serde_json::json!({ "settings": config.effective_json(), "remarks": remarks }));
     }

@@ -9,9 +9,9 @@ use super::{CliError, process, progress, say, say_json};
 use crate::clock;
 use crate::config::Config;
 use crate::error::{Duty, Fault};
-use crate::fuse::{self, Evaluation, Method, TrainSettings};
+use crate::fuse::{self, Choice, Evaluation, Method, TrainSettings};
 use crate::table::TableError;
-use crate::table::fusion::{self, EvaluateOptions, Inputs, PredictOptions, Repeatable, TrainOptions, TrainOutcome};
+use crate::table::fusion::{self, EvaluateOptions, ImportOptions, Inputs, PredictOptions, TrainOptions, TrainOutcome};
 
 /// Where the configuration is when nothing else is said.
 const CONFIG: &str = "/etc/radiomicsd/radiomicsd.toml";
@@ -30,6 +30,8 @@ enum Command {
     Evaluate(EvaluateArguments),
     /// Ask a trained model about the patients of tables
     Predict(PredictArguments),
+    /// Make a bundle of an ONNX model that was trained elsewhere, by the manifest that came with it
+    Import(ImportArguments),
     /// List the bundles of a storage directory and which are in force
     List(ListArguments),
     /// Put a trained model in force under the name that protocols use; the one before is kept
@@ -84,15 +86,12 @@ struct TrainArguments {
     /// Covariates whose effect harmonisation keeps
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     protect: Vec<String>,
-    /// Learn only from features that repeat: a table of the command `icc`
-    #[arg(long, value_name = "FILE")]
-    icc: Option<PathBuf>,
-    /// What the lower end of the 95 % interval of a feature's ICC(2,1) must reach
-    #[arg(long, value_name = "ICC", default_value_t = 0.75, requires = "icc")]
-    icc_min: f64,
     /// Which kinds of fusion are tried; the best of them is shipped
     #[arg(long, value_enum, default_value = "all")]
     fusion: Kind,
+    /// How features of a block are chosen
+    #[arg(long, value_enum, default_value = "univariate")]
+    choice: ChoiceName,
     /// Outer folds
     #[arg(long, default_value_t = 5)]
     folds: usize,
@@ -149,6 +148,22 @@ struct PredictArguments {
 }
 
 #[derive(Debug, Args)]
+struct ImportArguments {
+    /// The model (ONNX)
+    #[arg(long, value_name = "FILE")]
+    model: PathBuf,
+    /// Its manifest (JSON): features in their order, imputation, ranges, blocks, SHA-256 (docs/fusion.md)
+    #[arg(long, value_name = "FILE")]
+    manifest: PathBuf,
+    /// The bundle's folder
+    #[arg(long, value_name = "FOLDER")]
+    out: PathBuf,
+    /// Print what was done as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
 struct ListArguments {
     /// The configuration that says where the storage is
     #[arg(long, value_name = "FILE", default_value = "/etc/radiomicsd/radiomicsd.toml")]
@@ -183,11 +198,20 @@ enum Kind {
     All,
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ChoiceName {
+    /// The most relevant ones, redundant ones left out
+    Univariate,
+    /// The most relevant ones that are least like those chosen before
+    Mrmr,
+}
+
 pub(super) fn run(arguments: &Arguments) -> Result<(), CliError> {
     match &arguments.command {
         Command::Train(arguments) => train(arguments),
         Command::Evaluate(arguments) => evaluate(arguments),
         Command::Predict(arguments) => predict(arguments),
+        Command::Import(arguments) => import(arguments),
         Command::List(arguments) => list(arguments),
         Command::Activate(arguments) => activate(arguments),
     }
@@ -232,6 +256,10 @@ fn train(arguments: &TrainArguments) -> Result<(), CliError> {
     settings.validate.n_folds = arguments.folds;
     settings.validate.n_repeats = arguments.repeats;
     settings.validate.nest.seed = arguments.seed;
+    settings.validate.nest.prepare.choice = match arguments.choice {
+        ChoiceName::Univariate => Choice::Univariate,
+        ChoiceName::Mrmr => Choice::Mrmr,
+    };
     let inputs = inputs(&arguments.blocks, &arguments.out)?;
     let bar = progress::bar(fuse::n_steps(&settings), "folds");
     let OutcomeArguments { outcome, endpoint, time } = &arguments.outcome;
@@ -244,7 +272,6 @@ fn train(arguments: &TrainArguments) -> Result<(), CliError> {
         covariates: arguments.blocks.covariates.clone(),
         protect: arguments.protect.clone(),
         settings_sha256: arguments.blocks.settings_sha256.clone(),
-        repeatable: arguments.icc.clone().map(|table| Repeatable { table, icc_min: arguments.icc_min }),
         settings,
         n_632: arguments.bootstrap_632,
         out: arguments.out.clone(),
@@ -256,12 +283,8 @@ fn train(arguments: &TrainArguments) -> Result<(), CliError> {
 }
 
 fn text(trained: &TrainOutcome) -> String {
-    let left_out = match trained.n_not_repeatable {
-        0 => String::new(),
-        n => format!("{n} features were left out as not repeatable\n"),
-    };
     format!(
-        "bundle {}: {}\n{left_out}{} patients, {} with the event, {:.1} events per variable\n{}For research use only.\n",
+        "bundle {}: {}\n{} patients, {} with the event, {:.1} events per variable\n{}For research use only.\n",
         trained.id,
         trained.model,
         trained.n,
@@ -321,6 +344,23 @@ fn predict(arguments: &PredictArguments) -> Result<(), CliError> {
         return say_json(&found);
     }
     say(&format!("{} patients predicted by bundle {}\n{}", found.n_predicted, found.id, refused(&found.refused)))
+}
+
+fn import(arguments: &ImportArguments) -> Result<(), CliError> {
+    let ImportArguments { model, manifest, out, .. } = arguments;
+    let options = ImportOptions { model: model.clone(), manifest: manifest.clone(), out: out.clone() };
+    let found = fusion::import(&options, clock::now()).map_err(failed)?;
+    if arguments.json {
+        return say_json(&found);
+    }
+    let blocks: Vec<String> = found.blocks.iter().map(|(name, n)| format!("{name} ({n} features)")).collect();
+    say(&format!(
+        "bundle {} for {}: {}\n{} answers of the manifest were given here too\nFor research use only.\n",
+        found.id,
+        found.endpoint,
+        blocks.join(", "),
+        found.n_checked
+    ))
 }
 
 fn list(arguments: &ListArguments) -> Result<(), CliError> {

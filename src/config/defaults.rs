@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::case::{AtDeadline, Prefer};
+use crate::features::filters::WaveletFamily;
 use crate::image::Interpolation;
 use crate::register::{SameFrame, TransformKind};
 
@@ -79,6 +80,12 @@ pub(super) const PT_BIN_WIDTH: f64 = 0.25;
 pub(super) const MR_BINS: u32 = 32;
 pub(super) const BIN_WIDTH_RANGE: RangeInclusive<f64> = 1e-6..=1e6;
 pub(super) const BINS_RANGE: RangeInclusive<u64> = 2..=4096;
+/// Half of either image in every band, one level of a wavelet that is nearly symmetric.
+pub(super) const FUSED_WEIGHT: f64 = 0.5;
+pub(super) const FUSED_WAVELET: WaveletFamily = WaveletFamily::Coif1;
+pub(super) const FUSED_LEVELS: u8 = 1;
+pub(super) const FUSED_BAND_PASS_RATIO: f64 = 1.0;
+pub(super) const FUSED_MAX: usize = 16;
 /// Percent of the largest uptake that an automatic region may ask for.
 pub(super) const AUTOMATIC_PERCENT_RANGE: RangeInclusive<f64> = 1.0..=99.0;
 /// SUV that an automatic region may ask for.

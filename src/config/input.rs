@@ -342,7 +342,13 @@ fn check_filters(raw: Vec<Filter>, key: &KeyPath, c: &mut Checker<'_>) -> Vec<Fi
     filters
 }
 
-fn check_discretise(raw: Option<&RawDiscretise>, modality: Modality, key: &KeyPath, c: &mut Checker<'_>) -> Discretise {
+/// Grey levels: those that are given, else what is usual for the modality.
+pub(super) fn check_discretise(
+    raw: Option<&RawDiscretise>,
+    modality: Modality,
+    key: &KeyPath,
+    c: &mut Checker<'_>,
+) -> Discretise {
     let default = match modality {
         Modality::Ct => Discretise::BinWidth(defaults::CT_BIN_WIDTH),
         Modality::Pet => Discretise::BinWidth(defaults::PT_BIN_WIDTH),

@@ -10,6 +10,7 @@ mod defaults;
 mod destination;
 mod dicom;
 mod error;
+mod fused;
 mod input;
 mod locate;
 mod protocol;
@@ -31,6 +32,7 @@ use toml::de::DeTable;
 pub use destination::{Destination, Receiver, RetrySettings, SrClass};
 pub use dicom::{Corrections, Dicom, Peer, Tls};
 pub use error::{ConfigError, Problem};
+pub use fused::FusedInput;
 pub use input::{Fwhm, Input, MrReading, code_of};
 pub use locate::Position;
 pub use protocol::{
@@ -172,6 +174,9 @@ impl Config {
             "response_discretise",
         ];
         measurement["input"] = of_inputs(&of_values).into();
+        if let Some(fused) = whole.get("fused") {
+            measurement["fused"] = fused.clone();
+        }
         let effective = self.effective_json();
         measurement["findings"] = effective.get("findings").cloned().unwrap_or_default();
         measurement["psf"] = effective.get("psf").cloned().unwrap_or_default();

@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use super::check::{Checker, one_of};
 use super::defaults;
 use super::error::did_you_mean;
+use super::fused::{self, Around, FusedInput};
 use super::input::{self, Input};
 use super::locate::KeyPath;
 use super::raw::{RawFeatures, RawGrid, RawProtocol, RawRegionCodes, RawRegistration, RawRoi};
@@ -51,6 +52,10 @@ pub struct Protocol {
     /// The roles; names are unique.
     #[serde(rename = "input")]
     pub inputs: Vec<Input>,
+    /// Images fused of two roles, each measured under a role of its own. Written only where there are any: settings without
+    /// them are those that they were before there were any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fused: Vec<FusedInput>,
 }
 
 /// What is measured.
@@ -305,6 +310,9 @@ pub(super) fn check(raw: RawProtocol, key: &KeyPath, c: &mut Checker<'_>) -> Opt
     let reference = check_reference(raw.reference, &mut inputs, &stated_optional, key, c);
     let roi = check_roi(raw.roi, &inputs, &key.key("roi"), c);
     let finding = check_codes(raw.finding, &key.key("finding"), c);
+    let features = check_features(&raw.features, &key.key("features"), c);
+    let around = Around { inputs: &inputs, spaces: &features.space };
+    let fused = fused::check_all(raw.fused, &around, &key.key("fused"), c);
     Some(Protocol {
         name: name?,
         reference: reference?,
@@ -315,10 +323,11 @@ pub(super) fn check(raw: RawProtocol, key: &KeyPath, c: &mut Checker<'_>) -> Opt
         registration: check_registration(&raw.registration, &key.key("registration"), c),
         resolution: Resolution { matched: raw.resolution.matched.unwrap_or(defaults::RESOLUTION_MATCH) },
         grid,
-        features: check_features(&raw.features, &key.key("features"), c),
+        features,
         harmonise: Harmonise { model: named_or_none(raw.harmonise.model, &key.key("harmonise").key("model"), c) },
         fusion: Fusion { bundle: named_or_none(raw.fusion.bundle, &key.key("fusion").key("bundle"), c) },
         inputs,
+        fused,
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::features::filters::Filter;
+use crate::features::filters::{Filter, WaveletFamily};
 use crate::features::perturb::Perturb;
 
 type Texts = Option<Vec<String>>;
@@ -115,6 +115,7 @@ pub(super) struct RawProtocol {
     pub harmonise: RawHarmonise,
     pub fusion: RawFusion,
     pub input: Vec<RawInput>,
+    pub fused: Vec<RawFused>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -193,6 +194,20 @@ pub(super) struct RawInput {
     pub discretise: Option<RawDiscretise>,
     pub filter: Vec<Filter>,
     pub response_discretise: Option<RawDiscretise>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawFused {
+    pub role: Option<String>,
+    pub of: Texts,
+    pub range: Option<[[f64; 2]; 2]>,
+    pub wavelet: Option<WaveletFamily>,
+    pub levels: Option<u8>,
+    pub weight: Option<f64>,
+    pub detail_weight: Option<f64>,
+    pub band_pass_ratio: Option<f64>,
+    pub discretise: Option<RawDiscretise>,
 }
 
 #[derive(Debug, Deserialize)]

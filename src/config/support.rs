@@ -15,6 +15,14 @@ impl Config {
         Vec::new()
     }
 
+    /// The models that protocols name: `ComBat` models, then bundles.
+    #[must_use]
+    pub fn models(&self) -> (Vec<&String>, Vec<&String>) {
+        let combat = self.protocols.iter().filter_map(|protocol| protocol.harmonise.model.as_ref());
+        let bundles = self.protocols.iter().filter_map(|protocol| protocol.fusion.bundle.as_ref());
+        (combat.collect(), bundles.collect())
+    }
+
     /// One sentence for each file that is named and cannot be opened.
     #[must_use]
     pub fn missing_files(&self) -> Vec<String> {

@@ -255,6 +255,40 @@ fn no_setting_of_a_protocol_is_left_out_of_the_provenance() {
     }
 }
 
+const FUSED: &str =
+    "[[protocol.fused]]\nrole = \"pet_ct_fused\"\nof = [\"PT\", \"CT\"]\nrange = [[0, 20], [-160, 240]]\n";
+
+#[test]
+fn images_are_fused_where_a_protocol_says_so_and_what_is_wrong_with_it_is_told() {
+    let with = |lines: &str| FULL.replace("[[destination]]", &format!("{lines}[[destination]]"));
+    let (before, fused) = (config(FULL), config(&with(FUSED)));
+    let one = &fused.protocols[0].fused[0];
+    assert_eq!((one.of[0].as_str(), one.average.weight, one.average.detail_weight), ("PT", 0.5, 0.5));
+    assert_eq!(one.discretise, Discretise::Bins(32));
+    // It belongs to what is measured; a protocol without it has the settings that it always had.
+    let settings = |config: &Config| config.settings_json(&config.protocols[0])["measurement"].clone();
+    assert_ne!(settings(&before), settings(&fused));
+    assert!(settings(&before).get("fused").is_none());
+    let again = Config::from_toml(&fused.effective(), "x").unwrap();
+    assert_eq!(again.protocols, fused.protocols);
+    for (from, to, told) in [
+        ("of = [\"PT\", \"CT\"]", "of = [\"PT\", \"PT\"]", "expected two different roles"),
+        ("of = [\"PT\", \"CT\"]", "of = [\"PT\", \"US\"]", "expected two different roles"),
+        ("range = [[0, 20], [-160, 240]]", "range = [[20, 0], [-160, 240]]", "the lower one first"),
+        ("range = [[0, 20], [-160, 240]]", "", "what becomes 0 and what becomes 1"),
+        ("pet_ct_fused", "CT", "a name that no input has"),
+        ("range", "weight = 1.5\nrange", "weight from 0 to 1"),
+        ("range", "levels = 9\nrange", "levels from 1 to 3"),
+        ("range", "wavelet = \"db99\"\nrange", "db99"),
+    ] {
+        let text = refused(&with(&FUSED.replace(from, to)));
+        assert!(text.contains(told), "{text}");
+    }
+    let native = with(FUSED).replace("space = [\"native\", \"aligned\"]", "space = [\"native\"]");
+    assert!(refused(&native).contains("measured on the common grid"));
+    assert!(refused(&with(&format!("{FUSED}{FUSED}"))).contains("every role once"));
+}
+
 #[test]
 fn an_unknown_key_is_an_error_with_its_line_and_a_guess() {
     assert_eq!(
@@ -392,17 +426,6 @@ fn policies_are_for_findings_that_exist() {
 fn a_deadline_is_never_before_a_case_can_settle() {
     let said = refused_with("[case]\ncase_settle = \"1h\"\ncase_deadline = \"10m\"\n");
     assert!(said.contains("case.case_deadline: found 10m, expected at least series_settle and case_settle (1h)"));
-}
-
-#[test]
-fn key_objects_point_to_something_and_to_reports_of_one_class() {
-    let destination = |lines: &str| format!("[[destination]]\nae_title = \"A\"\naddress = \"h:1\"\n{lines}\n");
-    let alone = refused_with(&destination("send = [\"key-objects\"]"));
-    assert!(alone.contains("key-objects alone point to nothing"), "{alone}");
-    let classes = refused_with(&destination("send = [\"sr\", \"key-objects\"]"));
-    assert!(classes.contains("lists 3 classes, expected one where key-objects point to the reports"), "{classes}");
-    let one = "send = [\"sr\", \"key-objects\"]\nsr_classes = [\"enhanced\"]";
-    assert_eq!(config(&format!("{LEAST}{}", destination(one))).destinations.len(), 1);
 }
 
 #[test]

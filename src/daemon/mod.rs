@@ -141,7 +141,7 @@ pub async fn run(config: Config, listeners: Listeners, control: Control) -> Resu
     let node = Arc::new(node);
     let status = notify::Status::new();
 
-    let http_state = HttpState::new(store.clone(), Arc::clone(&metrics), view(&node, &status), retry, token);
+    let http_state = HttpState::new(store.clone(), Arc::clone(&metrics), view(&node, &status, &live), retry, token);
     let http_state = http_state.with_reject(reject);
     let stop = Stop::new(&control.shutdown);
     let mut http = tokio::spawn(http::serve(listeners.http, http_state, stop.late.clone().cancelled_owned()));
@@ -260,8 +260,8 @@ fn say_how_it_was_found(report: &OpenReport) {
 }
 
 /// What the HTTP interface sees of the node.
-fn view(node: &Arc<Node>, status: &notify::Status) -> http::NodeView {
-    let (node, status) = (Arc::clone(node), status.clone());
+fn view(node: &Arc<Node>, status: &notify::Status, live: &Arc<Live>) -> http::NodeView {
+    let (node, status, live) = (Arc::clone(node), status.clone(), Arc::clone(live));
     Arc::new(move || {
         let NodeCounts {
             open_associations,
@@ -290,6 +290,7 @@ fn view(node: &Arc<Node>, status: &notify::Status) -> http::NodeView {
             conflicts,
             failed: failed.saturating_sub(conflicts),
             received_bytes,
+            unusable_models: live.unusable_models(),
         }
     })
 }

@@ -18,6 +18,7 @@ use crate::net::tls::{Identity, TlsClient, TlsError, TlsServer};
 use crate::net::users::{Users, UsersError};
 use crate::net::{AeTitle, AeTitleError, Corrections, NodeSettings, Peer};
 use crate::store::{Durability, StoreSettings};
+use crate::table::unusable_models;
 
 /// Why a configuration that is well-formed cannot be followed.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,8 @@ pub enum SettingsError {
 #[derive(Debug)]
 pub struct Live {
     config: RwLock<Arc<Config>>,
+    /// What is said of models that cannot be used, as of the last look.
+    unusable_models: RwLock<Vec<String>>,
     /// Notified when another configuration came into force.
     pub(super) changed: Notify,
 }
@@ -58,7 +61,27 @@ impl Live {
     /// When it asks for what this version cannot do safely.
     pub fn new(config: Config) -> Result<Arc<Self>, SettingsError> {
         check(&config)?;
-        Ok(Arc::new(Self { config: RwLock::new(Arc::new(config)), changed: Notify::new() }))
+        let live =
+            Self { config: RwLock::new(Arc::new(config)), unusable_models: RwLock::default(), changed: Notify::new() };
+        live.look_at_models();
+        Ok(Arc::new(live))
+    }
+
+    /// Looks again which models cannot be used; what is new is said in the log.
+    pub(super) fn look_at_models(&self) {
+        let config = self.config();
+        let (combat, bundles) = config.models();
+        let found = unusable_models(&config.storage.directory, combat, bundles);
+        let mut known = self.unusable_models.write().unwrap_or_else(PoisonError::into_inner);
+        for sentence in found.iter().filter(|sentence| !known.contains(sentence)) {
+            warn!("{sentence}");
+        }
+        *known = found;
+    }
+
+    /// What was said of models that cannot be used when it was last looked.
+    pub(super) fn unusable_models(&self) -> Vec<String> {
+        self.unusable_models.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The configuration in force.
@@ -241,6 +264,7 @@ fn take(live: &Live, node: &Node, audit: &Audit, config: Config) {
             node.reload(settings);
             audit.reload(places);
             live.replace(config);
+            live.look_at_models();
             info!("the new configuration is in force");
         }
         Err(error) => error!(%error, "the new configuration is refused, the old one stays in force"),

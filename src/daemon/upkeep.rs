@@ -15,6 +15,8 @@ use crate::store::{Expired, Store};
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
 /// Every so many checkpoints: once an hour.
 const EXPIRE_EVERY: u32 = 120;
+/// Every so many checkpoints models are looked at: one may have been put in force, or damaged.
+const LOOK_EVERY: u32 = 10;
 
 /// Does both until `stop`; `removed` is told of the series that went.
 pub(super) async fn run(store: Store, live: Arc<Live>, removed: mpsc::Sender<Vec<Uid>>, stop: CancellationToken) {
@@ -27,7 +29,11 @@ pub(super) async fn run(store: Store, live: Arc<Live>, removed: mpsc::Sender<Vec
         n_turns = n_turns.wrapping_add(1);
         let (store, config) = (store.clone(), live.config());
         let expire = n_turns.is_multiple_of(EXPIRE_EVERY);
+        let look = n_turns.is_multiple_of(LOOK_EVERY).then(|| Arc::clone(&live));
         let done = tokio::task::spawn_blocking(move || {
+            if let Some(live) = look {
+                live.look_at_models();
+            }
             store.checkpoint()?;
             if !expire {
                 return Ok(Expired::default());

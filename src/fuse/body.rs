@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::brought::Brought;
 use super::early::Early;
 use super::error::FuseError;
 use super::forest::Forest;
@@ -35,10 +36,12 @@ pub enum Method {
     IntermediatePls,
     /// A small network per block, the mean of their codes into one output.
     IntermediateNetwork,
+    /// Trained elsewhere.
+    Onnx,
 }
 
 impl Method {
-    /// All of them.
+    /// All that can be trained here.
     pub const ALL: [Self; 9] = [
         Self::Early,
         Self::EarlyForest,
@@ -58,6 +61,7 @@ impl Method {
             Self::Early | Self::EarlyForest => "early",
             Self::LateMean | Self::LateWeighted | Self::LateVote | Self::LateStacking => "late",
             Self::IntermediatePca | Self::IntermediatePls | Self::IntermediateNetwork => "intermediate",
+            Self::Onnx => "brought along",
         }
     }
 
@@ -74,6 +78,7 @@ impl Method {
             Self::IntermediatePca => "principal components",
             Self::IntermediatePls => "partial least squares",
             Self::IntermediateNetwork => "network",
+            Self::Onnx => "ONNX",
         }
     }
 }
@@ -92,6 +97,8 @@ pub enum Body {
     Intermediate(Intermediate),
     /// Networks and one output.
     Network(Network),
+    /// Trained elsewhere.
+    Brought(Brought),
 }
 
 /// What a body says of one patient.
@@ -119,6 +126,7 @@ impl Body {
                 Self::Intermediate(Intermediate::fit(method, nest, blocks)?)
             }
             Method::IntermediateNetwork => Self::Network(Network::fit(&nest.train, blocks, seed)?),
+            Method::Onnx => return Err(not_here()),
         })
     }
 
@@ -130,6 +138,7 @@ impl Body {
             Self::Late(body) => Self::Late(body.refit(table, blocks)?),
             Self::Intermediate(body) => Self::Intermediate(body.refit(table, blocks)?),
             Self::Network(_) => Self::Network(Network::fit(table, blocks, seed)?),
+            Self::Brought(_) => return Err(not_here()),
         })
     }
 
@@ -144,8 +153,13 @@ impl Body {
             Self::Late(body) => body.score(chosen),
             Self::Intermediate(body) => Some(body.score(all)),
             Self::Network(body) => Some(body.score(all)),
+            Self::Brought(body) => Some(body.score(chosen)),
         }
     }
+}
+
+fn not_here() -> FuseError {
+    FuseError::Brought("it was trained elsewhere and cannot be trained here".to_owned())
 }
 
 /// The prepared values of some blocks of one row.

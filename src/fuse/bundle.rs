@@ -124,6 +124,9 @@ pub enum Refusal {
     /// Nothing to go by.
     #[error("none of the model's blocks is there")]
     NoBlock,
+    /// The model fails on these values.
+    #[error("the model gives no finite number for these values")]
+    NoNumber,
     /// A feature that the model needs was not measured.
     #[error("block {block} lacks feature {feature}")]
     Feature {
@@ -145,6 +148,7 @@ impl Refusal {
             Self::SmallRegion { .. } => "small_region",
             Self::Pattern { .. } => "pattern_not_validated",
             Self::NoBlock => "no_block",
+            Self::NoNumber => "no_number",
             Self::Feature { .. } => "feature_missing",
         }
     }
@@ -196,7 +200,7 @@ impl Bundle {
             let row = part
                 .harmonise_one(&raw, &block.batch, &patient.covariates)
                 .map_err(|reason| Refusal::NotHarmonised { block: part.block.clone(), reason })?;
-            inside(part, space, &row)?;
+            inside(part, space, &row, self.needs_file().is_some())?;
             rows.push(Some(row));
         }
         self.score(patient, &rows)
@@ -213,6 +217,9 @@ impl Bundle {
             return Err(Refusal::Pattern { blocks });
         }
         let scored = self.fitted.score(rows).ok().flatten().ok_or(Refusal::NoBlock)?;
+        if !scored.linear.is_finite() {
+            return Err(Refusal::NoNumber);
+        }
         let scale = self.fitted.scale;
         let members = self.ensemble.iter().filter_map(|body| self.fitted.score_by(body, rows).ok().flatten());
         let mut members: Vec<f64> = members.map(|member| scale.probability(member.linear)).collect();
@@ -252,8 +259,18 @@ impl Bundle {
     }
 }
 
-fn inside(part: &super::part::Part, space: &Space, row: &[f64]) -> Result<(), Refusal> {
+/// Whether a block lies where the model was trained. Of a model that was brought along only the ranges of its features are
+/// known, and nothing beyond them was trained for certain.
+fn inside(part: &super::part::Part, space: &Space, row: &[f64], brought: bool) -> Result<(), Refusal> {
     let outside = |what: String| Err(Refusal::OutOfDistribution { block: part.block.clone(), what });
+    let beyond = |feature: &&super::prepare::ChosenFeature| {
+        let [low, high] = feature.range;
+        row.get(feature.index).is_some_and(|value| value.is_finite() && !(low..=high).contains(value))
+    };
+    if let Some(feature) = part.chosen.features.iter().filter(|_| brought).find(beyond) {
+        let ([low, high], value) = (feature.range, row.get(feature.index).copied().unwrap_or(f64::NAN));
+        return outside(format!("{} is {value:.6}, beyond its training range of {low:.6} to {high:.6}", feature.name));
+    }
     let z = part.chosen.robust_z(row);
     if z > ROBUST_Z_MAX {
         return outside(format!("a selected feature has a robust z of {z:.1}, over {ROBUST_Z_MAX}"));

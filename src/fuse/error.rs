@@ -66,6 +66,14 @@ pub enum FuseError {
         /// Why.
         source: HarmoniseError,
     },
+    /// A model that was brought along and cannot be used.
+    #[error("the ONNX model: {0}")]
+    Brought(String),
+    /// ONNX is an option of the build.
+    #[error(
+        "this program was built without ONNX: `cargo build --release --features onnx` makes one that runs such models"
+    )]
+    NotBuilt,
     /// A block or a feature that a model needs is not known.
     #[error("{0} is not there")]
     Absent(String),
@@ -74,7 +82,7 @@ pub enum FuseError {
 impl Duty for FuseError {
     fn fault(&self) -> Fault {
         match self {
-            Self::Setting { .. } => Fault::Config,
+            Self::Setting { .. } | Self::NotBuilt => Fault::Config,
             _ => Fault::Data,
         }
     }

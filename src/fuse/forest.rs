@@ -7,9 +7,7 @@
 //! the outcome on what each training row gets from the trees that did not see it (out of bag; Platt 1999); a slope below 0 is
 //! 0: the forest knows nothing then.
 //!
-//! A forest has no coefficients. What a block contributed is its Shapley value: the mean over all orders of the blocks of
-//! what the linear predictor gains when the block is no longer missing. Contributions and base sum to the linear predictor
-//! exactly, yet they hold for this patient alone, and where blocks interact each gets a part of it.
+//! A forest has no coefficients. What a block contributed is its Shapley value.
 
 use serde::{Deserialize, Serialize};
 use smartcore::ensemble::random_forest_regressor::{RandomForestRegressor, RandomForestRegressorParameters};
@@ -22,6 +20,7 @@ use super::error::FuseError;
 use super::head::base;
 use super::nest::Table;
 use super::outcome::{Outcome, Survival};
+use super::shapley::shapley;
 
 /// A fitted forest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,8 +51,6 @@ const N_TREES: usize = 200;
 /// Trees of a member of the ensemble: their spread is what counts, not the last digit of each.
 const N_TREES_OF_MEMBER: usize = 50;
 const LEAF_MIN: usize = 3;
-/// More blocks than these share their contributions in one order only: all orders would take too long.
-const BLOCKS_MAX: usize = 10;
 
 impl Forest {
     pub(super) fn fit(table: &Table, blocks: &[usize], seed: u64) -> Result<Self, FuseError> {
@@ -74,7 +71,8 @@ impl Forest {
 
     pub(super) fn score(&self, row: Row<'_>) -> Scored {
         let linear = self.linear(row, &|block| row[block].is_some());
-        Scored { linear, contributions: self.shapley(row) }
+        let present: Vec<usize> = (0..row.len()).filter(|block| row[*block].is_some()).collect();
+        Scored { linear, contributions: shapley(&present, row.len(), |counts| self.linear(row, counts)) }
     }
 
     /// The linear predictor with those blocks that count; the others are missing.
@@ -91,33 +89,6 @@ impl Forest {
         let sum: f64 = self.trees.iter().map(|tree| tree.value(&values)).sum();
         let [intercept, slope] = self.link;
         intercept + slope * sum / self.trees.len().max(1) as f64
-    }
-
-    #[allow(clippy::cast_precision_loss)]
-    fn shapley(&self, row: Row<'_>) -> Vec<f64> {
-        let present: Vec<usize> = (0..row.len()).filter(|block| row[*block].is_some()).collect();
-        let n = present.len();
-        let place = |block: usize| present.iter().position(|known| *known == block);
-        let with = |set: usize| self.linear(row, &|block| place(block).is_some_and(|at| set >> at & 1 == 1));
-        let mut contributions = vec![0.0; row.len()];
-        if n > BLOCKS_MAX {
-            for (at, block) in present.iter().enumerate() {
-                contributions[*block] = with((2 << at) - 1) - with((1 << at) - 1);
-            }
-            return contributions;
-        }
-        let values: Vec<f64> = (0..1usize << n).map(with).collect();
-        let factorial = |n: usize| (1..=n).map(|k| k as f64).product::<f64>();
-        for (at, block) in present.iter().enumerate() {
-            let without = (0..1usize << n).filter(|set| set >> at & 1 == 0);
-            let part = |set: usize| {
-                let size = set.count_ones() as usize;
-                let weight = factorial(size) * factorial(n - size - 1) / factorial(n);
-                weight * (values[set | 1 << at] - values[set])
-            };
-            contributions[*block] = without.map(part).sum();
-        }
-        contributions
     }
 }
 

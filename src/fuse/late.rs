@@ -213,3 +213,44 @@ fn stacked(left_out: &[(Vec<usize>, Vec<f64>)], outcome: &Outcome) -> Result<Vec
     }
     Ok(vec![0.0; columns.len()])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use approx::assert_relative_eq;
+
+    fn late(method: Method, weights: [f64; 3]) -> Late {
+        let head = |slope: f64| Head { intercept: 0.0, slopes: vec![slope], lambda: 0.1 };
+        let member = |(weight, slope)| Member { head: head(slope), weight, vote_from: 0.0 };
+        Late { method, base: 0.0, members: weights.into_iter().zip([1.0, 2.0, -1.0]).map(member).collect() }
+    }
+
+    fn row(there: [bool; 3]) -> Vec<Option<Vec<f64>>> {
+        there.map(|there| there.then(|| vec![1.0])).to_vec()
+    }
+
+    #[test]
+    fn the_weight_of_a_missing_block_goes_to_those_that_are_there() {
+        let mean = late(Method::LateWeighted, [0.5, 0.3, 0.2]);
+        let whole = mean.score(&row([true; 3])).unwrap();
+        assert_relative_eq!(whole.linear, 0.5 * 1.0 + 0.3 * 2.0 - 0.2, epsilon = 1e-12);
+        let without = mean.score(&row([true, true, false])).unwrap();
+        assert_relative_eq!(without.linear, (0.5 * 1.0 + 0.3 * 2.0) / 0.8, epsilon = 1e-12);
+        assert_relative_eq!(without.contributions.iter().sum::<f64>(), without.linear, epsilon = 1e-12);
+        assert!(without.contributions[2].abs() < 1e-12);
+        assert!(mean.score(&row([false; 3])).is_none());
+        // What has no weight says nothing by itself.
+        let blind = late(Method::LateWeighted, [1.0, 0.0, 0.0]).score(&row([false, true, true])).unwrap();
+        assert!(blind.linear.abs() < 1e-12);
+    }
+
+    #[test]
+    fn votes_are_counted_among_the_blocks_that_are_there() {
+        let vote = late(Method::LateVote, [0.0; 3]);
+        let odds = |there| vote.score(&row(there)).unwrap().linear.exp();
+        // Two for, one against, half a vote more on either side.
+        assert_relative_eq!(odds([true; 3]), 2.5 / 1.5, epsilon = 1e-12);
+        assert_relative_eq!(odds([true, true, false]), 2.5 / 0.5, epsilon = 1e-12);
+        assert_relative_eq!(odds([false, false, true]), 0.5 / 1.5, epsilon = 1e-12);
+    }
+}

@@ -2,12 +2,13 @@
 //!
 //! A [`Dataset`] holds one [`Block`] per role, each patient's row present or absent, and the [`Outcome`]. The numerical
 //! models are in `elastic_net` and `cox`; a [`Method`] brings blocks together: `early`, `forest`, `late`, `intermediate`,
-//! `network`.
+//! `network`. A model that was trained elsewhere comes as `brought` (ONNX).
 //! [`train`] judges them by nested validation and gives a [`Bundle`], which [`Bundle::predict`] asks about one patient.
 //! Nothing here reads a file or asks for randomness other than by a seed.
 
 mod body;
 mod bootstrap;
+mod brought;
 mod bundle;
 mod censored;
 mod cox;
@@ -27,9 +28,14 @@ mod leaks;
 mod metrics;
 mod nest;
 mod network;
+#[cfg(feature = "onnx")]
+mod onnx;
+#[cfg(feature = "onnx")]
+mod onnx_check;
 mod outcome;
 mod part;
 mod prepare;
+mod shapley;
 mod space;
 mod synergy;
 mod train;
@@ -37,6 +43,7 @@ mod validate;
 
 pub use body::{Body, Method, Scored};
 pub use bootstrap::{BootstrapSettings, Interval, bootstrap_interval, quantile};
+pub use brought::{Asked, BroughtModel, Call, ONNX_BYTES_MAX, OutputIs};
 pub use bundle::{Bundle, Conformal, Patient, PatientBlock, Pattern, Prediction, Refusal, VOXELS_MIN};
 pub use censored::{brier_censored, calibration_at, kaplan_meier};
 pub use cox::{CoxFit, CoxSettings, Ties, cox};

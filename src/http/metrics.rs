@@ -61,7 +61,9 @@ fn encode_node(encoder: &mut DescriptorEncoder<'_>, node: &NodeSnapshot) -> fmt:
         ("failed", node.failed),
     ];
     counters(encoder, "instances_received", "C-STORE requests by what became of them", "outcome", &instances)?;
-    counter(encoder, "received", "Bytes of received instances", Some(&Unit::Bytes), node.received_bytes)
+    counter(encoder, "received", "Bytes of received instances", Some(&Unit::Bytes), node.received_bytes)?;
+    let n_models = node.unusable_models.len() as u64;
+    gauge(encoder, "unusable_models", "Models that the configuration names and that cannot be used", None, n_models)
 }
 
 fn encode_store(encoder: &mut DescriptorEncoder<'_>, store: &Store) -> fmt::Result {

@@ -97,6 +97,8 @@ pub struct NodeSnapshot {
     pub failed: u64,
     /// Bytes of instances so far.
     pub received_bytes: u64,
+    /// A sentence for each model that the configuration names and that cannot be used.
+    pub unusable_models: Vec<String>,
 }
 
 /// One open association.

@@ -95,6 +95,7 @@ fn page(shown: &Shown) -> Markup {
                 }
                 main {
                     (figures(shown))
+                    (models(shown))
                     (associations(shown))
                     (cases(shown))
                     (outbox(shown))
@@ -123,6 +124,17 @@ fn figures(shown: &Shown) -> Markup {
                     &format!("Cases {}", count.state.name()), &grouped(count.count), "",
                     count.count > 0 && count.state == CaseState::Failed,
                 ))
+            }
+        }
+    }
+}
+
+fn models(shown: &Shown) -> Markup {
+    html! {
+        @if !shown.node.unusable_models.is_empty() {
+            section {
+                h2 { "Models" }
+                @for sentence in &shown.node.unusable_models { p { span.pill.warn { "unusable" } " " (sentence) } }
             }
         }
     }

@@ -84,6 +84,7 @@ async fn start(token: Option<&str>, not_ready: Option<&str>, reserve_bytes: u64)
         open_associations: 2,
         associations: vec![AssociationView { calling_ae: "CT<1>".to_owned(), since: at(0), instances: 12 }],
         stored: 34,
+        unusable_models: vec!["fusion.bundle \"death\" cannot be used".to_owned()],
         ..NodeSnapshot::default()
     };
     let metrics = Arc::new(Metrics::new());
@@ -190,6 +191,7 @@ async fn the_list_of_metrics_changes_only_on_purpose() {
     assert!(body(&answer).contains("radiomicsd_cases{state=\"parked\"} 1"));
     assert!(body(&answer).contains("radiomicsd_outbox_documents{state=\"pending\"} 1"));
     assert!(body(&answer).contains("radiomicsd_open_associations 2"));
+    assert!(body(&answer).contains("radiomicsd_unusable_models 1"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -205,6 +207,7 @@ async fn the_page_shows_cases_associations_and_outbox_and_no_uid() {
         "connection refused",
         "CT&lt;1&gt;",
         "PACS",
+        "fusion.bundle &quot;death&quot; cannot be used",
     ] {
         assert!(page.contains(shown), "{shown} is not on the page");
     }

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::carry::{Placed, Scene, onto, reaches_beyond};
 use super::crossed;
+use super::fused;
 use super::lesions::Lesion;
 use super::measure::{self, Block, Scaled};
 use super::misregistration::{self, AlignedBlocks};
@@ -37,7 +38,8 @@ fn margin_mm(protocol: &Protocol) -> f64 {
         None => f64::INFINITY,
     };
     let filters = protocol.inputs.iter().flat_map(|input| &input.filter);
-    MARGIN_MM + filters.map(reach_mm).fold(0.0, f64::max)
+    let averages = protocol.fused.iter().map(|fused| (fused.average.reach() + 1) as f64 * spacing_mm);
+    MARGIN_MM + filters.map(reach_mm).chain(averages).fold(0.0, f64::max)
 }
 
 /// What all images of the case are brought to.
@@ -156,6 +158,7 @@ pub(super) fn measure(
     if scene.protocol.features.families.contains(&Family::Cross) {
         watch.time(Stage::Extract, || crossed::add(&mut groups, scene, lesion, &mask, &aligned, remarks));
     }
+    watch.time(Stage::Extract, || fused::add(&mut groups, scene, lesion, &mask, (&aligned, placed), remarks));
     watch.time(Stage::Extract, || {
         let blocks = AlignedBlocks { scene, goal, lesion, mask: &mask, images: &aligned, scaled };
         misregistration::add_aligned(&mut groups, &blocks);
@@ -228,6 +231,7 @@ impl Aligned<'_> {
         let group = MeasurementGroup {
             lesion: self.lesion.told.number,
             role: role.name().to_owned(),
+            made_of: Vec::new(),
             space: Space::Aligned,
             mask: placed.mask.clone(),
             drawn_on: self.scene.regions[self.lesion.leading].origin.clone(),

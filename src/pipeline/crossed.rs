@@ -128,6 +128,7 @@ mod tests {
         MeasurementGroup {
             lesion: 1,
             role: String::new(),
+            made_of: Vec::new(),
             space: crate::report::Space::Aligned,
             mask: std::sync::Arc::new(Mask::filled(geometry, true)),
             drawn_on: crate::report::RoiOrigin {

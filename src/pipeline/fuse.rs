@@ -9,7 +9,7 @@ use crate::fuse::{Bundle, CLINICAL, Patient, PatientBlock, Prediction, Refusal, 
 use crate::harmonise::{BatchRules, Covariate};
 use crate::report::{ImageSeries, MeasurementGroup, ModelOutput, ModelRefusal};
 use crate::table::fusion::{self, BundleFile, clinic, clinical_values};
-use crate::table::{TableError, batch_rules, clinical_of, column_name, scanner_facts};
+use crate::table::{TableError, batch_of, batch_rules, clinical_of, column_name};
 
 /// What is known of the case beside its measurements.
 struct Known<'a> {
@@ -100,12 +100,14 @@ fn endpoint(bundle: &Bundle) -> String {
 /// Which bundle it is, one `key=value` line each.
 fn identification(file: &BundleFile) -> Vec<String> {
     let method = file.bundle.fitted.method;
-    vec![
+    let mut lines = vec![
         format!("bundle={}", file.id),
         format!("bundle_sha256={}", file.sha256),
         format!("method={} {}", method.fusion(), method.name()),
         format!("settings_sha256={}", file.settings_sha256.as_deref().unwrap_or("not known")),
-    ]
+    ];
+    lines.extend(file.bundle.needs_file().map(|sha256| format!("onnx_sha256={sha256}")));
+    lines
 }
 
 fn not_fused(subject: &str, reason: &str, remarks: &mut Remarks<'_>) {
@@ -136,10 +138,8 @@ fn predict(
     }
     let mut patient = Patient { covariates: known.clinic.clone(), ..Patient::default() };
     for group in groups {
-        let image = images.iter().find(|image| image.role == group.role);
-        let batch = image.and_then(|image| known.rules.key(&scanner_facts(&image.header)).ok());
         let block = patient.blocks.entry(group.role.clone()).or_insert_with(|| PatientBlock {
-            batch: batch.map(|key| key.label).unwrap_or_default(),
+            batch: batch_of(group, images, &known.rules).unwrap_or_default(),
             n_voxels: Some(group.mask.count()),
             ..PatientBlock::default()
         });
@@ -179,18 +179,20 @@ fn output(known: &Known<'_>, lesion: usize, found: Prediction) -> ModelOutput {
         blocks: found.blocks,
         probability: found.probability,
         interval: found.interval,
+        relative_hazard: found.relative_hazard,
         synergy: bundle.synergy,
         contributions: found.contributions,
         parameters,
         warnings,
         card: format!(
-            "{}: {} patients, {} events; discrimination {} ({} to {}) by nested cross-validation",
+            "{}: {} patients, {} events; discrimination {} ({} to {}) {}",
             bundle.endpoint,
             evaluation.n,
             evaluation.events,
             number(evaluation.auc),
             number(evaluation.auc_low),
-            number(evaluation.auc_high)
+            number(evaluation.auc_high),
+            if bundle.needs_file().is_some() { "as its maker says" } else { "by nested cross-validation" }
         ),
     }
 }
@@ -208,6 +210,9 @@ fn warnings(file: &BundleFile, found: &Prediction) -> Vec<String> {
             format!("; without, its discrimination was {auc:.2} ({low:.2} to {high:.2})")
         });
         warnings.push(format!("block {} is missing{worth}", missing.join(", ")));
+    }
+    if bundle.needs_file().is_some() {
+        warnings.push("the model was trained elsewhere: no interval, no baselines".to_owned());
     }
     let confounded =
         |part: &&crate::fuse::Part| part.harmonisation.as_ref().is_some_and(|model| model.settings.allow_confounded);

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::carry::{Scene, onto};
 use super::lesions::Lesion;
 use super::measure::{self, Scaled};
-use super::{crossed, maps, native};
+use super::{crossed, fused, maps, native};
 use crate::align::{self, align};
 use crate::features::{Family, Settings, extract};
 use crate::image::{Mask, Transform, Volume};
@@ -178,11 +178,16 @@ impl AlignedBlocks<'_> {
             let name = self.scene.roles[*role].name();
             values.extend(extraction.values.into_iter().map(|v| ((name.to_owned(), v.filter, v.tag), v.value)));
         }
+        let name = |role: &usize| self.scene.roles[*role].name();
+        let images = self.images.iter().zip(&moved);
+        let images: Vec<(&str, &Volume<f32>)> =
+            images.map(|((role, image), moved)| (name(role), moved.as_ref().unwrap_or(&image.volume))).collect();
+        let both = self.images.iter().zip(&moved);
+        let names: Vec<&str> = both.filter(|(_, moved)| moved.is_some()).map(|((role, _), _)| name(role)).collect();
+        let of_fused = fused::values(&images, &names, self.scene.protocol, self.mask);
+        values.extend(of_fused.into_iter().map(|(role, v)| ((role, v.filter, v.tag), v.value)));
         if self.scene.protocol.features.families.contains(&Family::Cross) {
-            let images = self.images.iter().zip(&moved).map(|((role, image), moved)| {
-                (self.scene.roles[*role].name(), moved.as_ref().unwrap_or(&image.volume))
-            });
-            let found = crossed::values(images.collect(), &self.scene.protocol.reference, self.mask);
+            let found = crossed::values(images, &self.scene.protocol.reference, self.mask);
             values.extend(found.into_iter().map(|(role, tag, value)| ((role, "none".to_owned(), tag), value)));
         }
         values

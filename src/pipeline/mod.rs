@@ -19,6 +19,7 @@ mod carry;
 mod crossed;
 mod error;
 mod fuse;
+mod fused;
 mod given;
 mod harmonise;
 mod image_file;

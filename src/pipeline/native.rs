@@ -57,21 +57,20 @@ fn block(
         format!("grid={axes} {} mm, {:?} interpolation", grid.spacing_mm, grid.interpolation).to_lowercase(),
     ];
     parameters.extend(measure::parameters(&settings, &scaled.fitted.note));
-    let mut values = measure::values(&extraction, scaled.unit);
-    let perturbations = measure::perturbations(&scaled.volume, &placed.mask, &settings, &mut values);
     let diagnostics = json!({
         "source": role.origin,
         "normalisation": { "scale": scaled.fitted.scale, "note": scaled.fitted.note, "unit": scaled.unit },
         "steps": extraction.diagnostics,
-        "perturbations": perturbations,
+        "perturbations": measure::perturbations(&scaled.volume, &placed.mask, &settings),
     });
     let group = MeasurementGroup {
         lesion: lesion.told.number,
         role: role.name().to_owned(),
+        made_of: Vec::new(),
         space: Space::Native,
         mask: placed.mask.clone(),
         drawn_on: placed.drawn_on.clone(),
-        values,
+        values: measure::values(&extraction, scaled.unit),
         diagnostics,
         parameters,
     };

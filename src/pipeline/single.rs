@@ -142,13 +142,13 @@ pub fn measure_files(job: &SingleJob<'_>) -> Result<SingleResult, SingleError> {
         return Err(SingleError::Refused(refused.clone()));
     }
     let extraction = extract(&image.volume, &region.mask, job.settings)?;
-    let mut values = measure::values(&extraction, image.unit);
-    let perturbations = measure::perturbations(&image.volume, &region.mask, job.settings, &mut values);
+    let perturbations = measure::perturbations(&image.volume, &region.mask, job.settings);
     let mut parameters = vec![format!("numerics_version={NUMERICS_VERSION}")];
     parameters.extend(measure::parameters(job.settings, "none"));
     let group = MeasurementGroup {
         lesion: 1,
         role: image.role.clone(),
+        made_of: Vec::new(),
         space: Space::Native,
         mask: Arc::new(region.mask),
         drawn_on: RoiOrigin {
@@ -158,7 +158,7 @@ pub fn measure_files(job: &SingleJob<'_>) -> Result<SingleResult, SingleError> {
             object_series: None,
             automatic: region.automatic,
         },
-        values,
+        values: measure::values(&extraction, image.unit),
         diagnostics: serde_json::json!({ "steps": extraction.diagnostics, "perturbations": perturbations }),
         parameters,
     };

@@ -30,7 +30,8 @@ fn finding_code(kind: FindingKind) -> Coded {
 pub(super) fn quality(group: &MeasurementGroup, findings: &[Finding]) -> Coded {
     let concerns = |finding: &Finding| {
         let lesion = format!("lesion {}", group.lesion);
-        finding.subject == group.role || finding.subject == lesion || finding.subject == group.drawn_on.role
+        let of_images = group.images().any(|role| finding.subject == *role);
+        of_images || [&group.role, &lesion, &group.drawn_on.role].contains(&&finding.subject)
     };
     if findings.iter().any(concerns) { c::QUALITY_WARNINGS } else { c::QUALITY_PASSED }
 }

@@ -1,8 +1,11 @@
 //! The identifiers of a result's documents: derived from the input, so that a repeated job makes the same ones.
 //!
 //! Everything that decides a document's content is a part of its instance UID: installation, case, revision, settings and
-//! numerics version (both in `settings_hash`), inputs, program version, and which document it is. Two contents never share
-//! a UID.
+//! numerics version (both in `settings_hash`), inputs, program version, which document it is, and what models made of the
+//! measurements, which no setting names: another bundle or ComBat model may be in force under the same name, and clinical
+//! values may have changed. Two contents never share a UID.
+
+use sha2::{Digest, Sha256};
 
 use super::{CaseResult, ImageSeries, Lesion, Space};
 use crate::dicom::product;
@@ -25,7 +28,25 @@ pub(super) fn instance(case: &CaseResult, document: &str) -> Uid {
     let since: Vec<String> =
         case.changes.iter().map(|change| format!("{} {}", change.since.case, change.since.revision)).collect();
     parts.extend(since.iter().map(String::as_str));
+    let by_models = by_models(case);
+    parts.extend(by_models.as_deref());
     Uid::derived(&parts)
+}
+
+/// A digest of what models made of the measurements: harmonised values, predictions and refusals; none where no model was
+/// asked.
+fn by_models(case: &CaseResult) -> Option<String> {
+    let harmonised = case.groups.iter().flat_map(|group| &group.values).map(|value| value.harmonised_value);
+    if case.models.is_empty() && case.refusals.is_empty() && harmonised.clone().all(|value| value.is_none()) {
+        return None;
+    }
+    let mut digest = Sha256::new();
+    for value in harmonised {
+        digest.update(value.map_or([0xFF; 8], f64::to_be_bytes));
+    }
+    digest.update(format!("{:?}{:?}", case.models, case.refusals));
+    let digest = digest.finalize();
+    Some(digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// The Series Instance UID for documents of one kind: all revisions of a case go into one series, as long as the program

@@ -70,6 +70,7 @@ fn prediction(output: &ModelOutput) -> Value {
         "blocks": output.blocks,
         "probability": output.probability,
         "interval": output.interval,
+        "relative_hazard": output.relative_hazard,
         "synergy": output.synergy,
         "contributions": output.contributions,
         "parameters": output.parameters,
@@ -114,7 +115,7 @@ fn registration(result: &RegistrationResult) -> Value {
 }
 
 fn block(group: &MeasurementGroup) -> Value {
-    json!({
+    let mut told = json!({
         "lesion": group.lesion,
         "role": group.role,
         "space": space_name(group.space),
@@ -123,7 +124,11 @@ fn block(group: &MeasurementGroup) -> Value {
         "diagnostics": group.diagnostics,
         "parameters": group.parameters,
         "features": group.values.iter().map(feature).collect::<Vec<_>>(),
-    })
+    });
+    if !group.made_of.is_empty() {
+        told["made_of"] = json!(group.made_of);
+    }
+    told
 }
 
 /// What changed since an earlier case; the API gives it too.
@@ -169,7 +174,6 @@ fn feature(measured: &Measured) -> Value {
         "unit": measured.unit,
         "misregistration_error": measured.misregistration_error,
         "delta_mm": measured.delta_mm,
-        "within_lesion_sd": measured.within_lesion_sd,
         "harmonised_value": measured.harmonised_value,
     })
 }

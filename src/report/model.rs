@@ -33,7 +33,8 @@ pub(super) fn groups(
         let asked = Asked { case, lesion: lesion_of(output.lesion)?, model, version, endpoint, blocks };
         let quality = if output.warnings.is_empty() { c::QUALITY_PASSED } else { c::QUALITY_WARNINGS };
         let values = measurements(output, asked.algorithm(&output.parameters));
-        asked.group(roles, segmentations, Said { values, refusal: None, quality, comments: &output.warnings })
+        let risk = output.relative_hazard.map(|hazard| if hazard > 1.0 { c::RISK_HIGH } else { c::RISK_LOW });
+        asked.group(roles, segmentations, Said { values, risk, refusal: None, quality, comments: &output.warnings })
     });
     let refused = case.refusals.iter().map(|refusal| {
         let ModelRefusal { model, version, endpoint, blocks, .. } = refusal;
@@ -41,6 +42,7 @@ pub(super) fn groups(
         let code = Coded::own(&refusal.code, &refusal.code.replace('_', " "));
         let said = Said {
             values: Vec::new(),
+            risk: None,
             refusal: Some((code, asked.algorithm(&refusal.parameters))),
             quality: c::QUALITY_REFUSED,
             comments: &[format!("{}: {}", refusal.code, refusal.reason)],
@@ -63,6 +65,7 @@ struct Asked<'a> {
 /// What it said.
 struct Said<'a> {
     values: Vec<GroupMeasurement>,
+    risk: Option<Coded>,
     refusal: Option<(Coded, AlgorithmIdentification)>,
     quality: Coded,
     comments: &'a [String],
@@ -100,6 +103,7 @@ impl Asked<'_> {
             site: site(lesion),
             algorithm,
             measurements: said.values,
+            risk_group: said.risk,
             refusal,
             quality: said.quality,
             sources: sources.collect(),
@@ -108,7 +112,7 @@ impl Asked<'_> {
     }
 }
 
-/// Probability with its limits, synergy, contributions; the first names the model.
+/// Probability with its limits, relative hazard, synergy, contributions; the first names the model.
 fn measurements(output: &ModelOutput, algorithm: AlgorithmIdentification) -> Vec<GroupMeasurement> {
     let endpoint = &output.endpoint;
     let value = |name: Coded, value: f64| GroupMeasurement {
@@ -127,6 +131,7 @@ fn measurements(output: &ModelOutput, algorithm: AlgorithmIdentification) -> Vec
         values.push(value(limit("LO", "Lower"), low));
         values.push(value(limit("HI", "Upper"), high));
     }
+    values.extend(output.relative_hazard.map(|hazard| value(c::RELATIVE_HAZARD, hazard)));
     values.extend(output.synergy.map(|synergy| value(c::SYNERGY, synergy)));
     let contributions = output.contributions.iter().map(|(block, contribution)| {
         value(Coded::own(&format!("CONTRIB {block}"), &format!("Contribution of block {block}")), *contribution)

@@ -34,14 +34,16 @@ impl RoleRegions<'_> {
 /// # Errors
 /// When a group names a role or a lesion that the result does not have, or a region is empty or on another grid.
 pub(super) fn role_regions(case: &CaseResult) -> Result<Vec<RoleRegions<'_>>, ReportError> {
-    if let Some(group) = case.groups.iter().find(|group| !case.images.iter().any(|image| image.role == group.role)) {
+    if let Some(group) =
+        case.groups.iter().find(|group| !case.images.iter().any(|image| image.role == group.shown_on()))
+    {
         return Err(ReportError::NoImages(group.role.clone()));
     }
     let mut roles = Vec::new();
     for image in &case.images {
         let mut regions: Vec<Region> = Vec::new();
         for space in [Space::Native, Space::Aligned] {
-            for group in case.groups.iter().filter(|group| group.role == image.role && group.space == space) {
+            for group in case.groups.iter().filter(|group| group.shown_on() == image.role && group.space == space) {
                 if regions.iter().any(|region| region.lesion.number == group.lesion) {
                     continue;
                 }

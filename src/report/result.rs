@@ -128,8 +128,10 @@ pub enum Space {
 pub struct MeasurementGroup {
     /// [`Lesion::number`].
     pub lesion: usize,
-    /// [`ImageSeries::role`].
+    /// [`ImageSeries::role`]; of an image that was fused of several, the name of its block.
     pub role: String,
+    /// The roles that an image was fused of, the one whose grid the region is told on first; empty for a role's own image.
+    pub made_of: Vec<String>,
     /// Native or aligned.
     pub space: Space,
     /// The region on the series' own grid (what the SEG holds). The same for native and aligned groups of one role.
@@ -142,6 +144,20 @@ pub struct MeasurementGroup {
     pub diagnostics: serde_json::Value,
     /// Processing of this block, one `key=value` line each, for TID 4019 Algorithm Parameters.
     pub parameters: Vec<String>,
+}
+
+impl MeasurementGroup {
+    /// The role on whose images the region is shown: its own, else the first of those that its image was fused of.
+    #[must_use]
+    pub fn shown_on(&self) -> &str {
+        self.made_of.first().unwrap_or(&self.role)
+    }
+
+    /// The roles whose images it was measured on.
+    pub fn images(&self) -> impl Iterator<Item = &String> {
+        let own = self.made_of.is_empty().then_some(&self.role);
+        self.made_of.iter().chain(own)
+    }
 }
 
 /// Where a region came from.
@@ -184,8 +200,6 @@ pub struct Measured {
     pub misregistration_error: Option<f64>,
     /// Its root mean square change when the image lies one millimetre off, along either direction of each axis.
     pub delta_mm: Option<f64>,
-    /// Its standard deviation over the perturbations of image and region, where they were asked for.
-    pub within_lesion_sd: Option<f64>,
     /// The value after ComBat, where a model applies.
     pub harmonised_value: Option<f64>,
 }
@@ -224,6 +238,8 @@ pub struct ModelOutput {
     pub probability: f64,
     /// Lower and upper limit of its 95 % interval.
     pub interval: Option<(f64, f64)>,
+    /// For survival the hazard relative to the training median: above 1 is the group of high risk.
+    pub relative_hazard: Option<f64>,
     /// Frobenius norm of the blocks' cross-covariance, where the model has several blocks.
     pub synergy: Option<f64>,
     /// What each block contributed, on the scale of the model's linear predictor.
@@ -282,8 +298,6 @@ pub enum DocumentKind {
     Picture,
     /// Encapsulated PDF.
     Pdf,
-    /// Key object selection that points to the other documents.
-    KeyObjects,
     /// Key object selection that takes documents back.
     Rejection,
 }
@@ -298,7 +312,6 @@ impl DocumentKind {
             Self::Reg => "reg",
             Self::Picture => "picture",
             Self::Pdf => "pdf",
-            Self::KeyObjects => "key-objects",
             Self::Rejection => "rejection",
         }
     }

@@ -93,11 +93,7 @@ pub(super) fn reports(
         let schemes: BTreeSet<&str> = content.walk().flat_map(schemes_of).collect();
         let schemes = schemes.into_iter().map(scheme_item).collect();
         put_items(&mut object, tags::CODING_SCHEME_IDENTIFICATION_SEQUENCE, schemes);
-        // A long tree is copied only where it is needed again.
-        if let Some((last, others)) = classes.split_last() {
-            reports.extend(others.iter().map(|class| in_class(case, object.clone(), subject, *class)));
-            reports.push(in_class(case, object, subject, *last));
-        }
+        reports.extend(classes.iter().map(|class| in_class(case, object.clone(), subject, *class)));
     }
     Ok(reports)
 }
@@ -237,7 +233,7 @@ fn group_item(
     if measurements.is_empty() {
         return Ok(None);
     }
-    let found = roles.iter().zip(segmentations).find(|(role, _)| role.image.role == group.role);
+    let found = roles.iter().zip(segmentations).find(|(role, _)| role.image.role == group.shown_on());
     let (role, segmentation) = found.ok_or_else(|| ReportError::NoImages(group.role.clone()))?;
     let lesion = case.lesions.iter().find(|lesion| lesion.number == group.lesion);
     let lesion = lesion.ok_or(ReportError::NoLesion(group.lesion))?;
@@ -245,6 +241,7 @@ fn group_item(
     let aligned = if group.space == Space::Aligned { " aligned" } else { "" };
     let (suffix, method) = match state {
         State::Raw if aligned.is_empty() => ("", None),
+        State::Raw if !group.made_of.is_empty() => ("", Some(c::IMAGE_FUSION_METHOD)),
         State::Raw => ("", Some(c::ALIGNED_METHOD)),
         State::Cross => (" cross-modality", Some(c::CROSS_METHOD)),
         State::Harmonised => (" ComBat-harmonised", Some(c::COMBAT_METHOD)),

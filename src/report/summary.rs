@@ -220,6 +220,10 @@ fn prediction(output: &ModelOutput) -> Vec<String> {
         interval.unwrap_or_default(),
         output.blocks.join(", ")
     )];
+    sentences.extend(output.relative_hazard.map(|hazard| {
+        let group = if hazard > 1.0 { "high" } else { "low" };
+        format!("Its hazard is {hazard:.2} times the median of the training patients: {group} risk.")
+    }));
     sentences.extend(output.warnings.iter().map(|warning| format!("Note: {}.", warning.trim_end_matches('.'))));
     sentences
 }

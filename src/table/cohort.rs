@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::active::column_name;
 use super::error::TableError;
 use super::json::{read_json, write_json};
-use super::scanner::{header_covariates, scanner_facts};
+use super::scanner::{batch_of, header_covariates};
 use super::wide::{WideTable, number_text};
 use crate::dicom::attributes::{number, text};
 use crate::harmonise::{BatchRules, Batches, Covariate, Features, HarmoniseError, Values};
@@ -86,10 +86,9 @@ impl CohortRow {
     pub fn of(case: &CaseResult, rules: &BatchRules) -> Self {
         let mut blocks: Vec<CohortBlock> = Vec::new();
         for group in &case.groups {
-            let image = case.images.iter().find(|image| image.role == group.role);
             let place = blocks.iter().position(|block| block.role == group.role && block.lesion == group.lesion);
             let place = place.unwrap_or_else(|| {
-                let batch = image.and_then(|image| rules.key(&scanner_facts(&image.header)).ok()).map(|key| key.label);
+                let batch = batch_of(group, &case.images, rules);
                 let (features, harmonised) = (BTreeMap::new(), BTreeMap::new());
                 blocks.push(CohortBlock {
                     role: group.role.clone(),

@@ -20,6 +20,7 @@ mod site;
 mod standard;
 #[cfg(test)]
 mod testing;
+mod usable;
 mod wide;
 
 pub use active::{ActiveModels, BlockHarmonised, column_name, harmonise_case};
@@ -30,7 +31,8 @@ pub use drift::{BlockDrift, drift_of_cohort};
 pub use error::TableError;
 pub use export::{ExportCells, ExportColumn, ExportValues, export_columns, write_block, write_columns};
 pub use resolution::{ResolutionRow, ResolutionTable};
-pub use scanner::{header_covariates, scanner_facts};
+pub use scanner::{batch_of, header_covariates, scanner_facts};
 pub use site::{batch_rules, clinical_covariates};
 pub use standard::{read_standard, write_standard};
+pub use usable::unusable_models;
 pub use wide::{CovariateKind, WideTable, features_text, number_text};

@@ -5,7 +5,8 @@ use dicom_object::InMemDicomObject;
 
 use crate::dicom::attributes::{array, code_string, number, text};
 use crate::dicom::time::date;
-use crate::harmonise::{Covariate, ScannerFacts, Values};
+use crate::harmonise::{BatchRules, Covariate, ScannerFacts, Values};
+use crate::report::{ImageSeries, MeasurementGroup};
 
 /// The scanner and how it made the images. A number that cannot be read is not known.
 #[must_use]
@@ -29,6 +30,19 @@ pub fn scanner_facts(header: &InMemDicomObject) -> ScannerFacts {
         inversion_ms: number(tags::INVERSION_TIME),
         contrast: !text(header, tags::CONTRAST_BOLUS_AGENT).is_empty(),
     }
+}
+
+/// The batch of a block: that of its scanner; of a fused image those of all its scanners, joined in the order of their names.
+/// None where one is not known.
+#[must_use]
+pub fn batch_of(group: &MeasurementGroup, images: &[ImageSeries], rules: &BatchRules) -> Option<String> {
+    let mut labels = Vec::new();
+    for role in group.images() {
+        let image = images.iter().find(|image| image.role == *role)?;
+        labels.push(rules.key(&scanner_facts(&image.header)).ok()?.label);
+    }
+    labels.sort();
+    Some(labels.join(" + "))
 }
 
 /// The covariates that image headers tell: `age` in years and `sex`. One row; unknown where the headers do not say.

@@ -43,6 +43,7 @@ pub(super) fn case(id: &str, patient: &str, manufacturer: &str, revision: u32, v
     let group = MeasurementGroup {
         lesion: 1,
         role: "CT".to_owned(),
+        made_of: Vec::new(),
         space: Space::Native,
         mask: Arc::new(mask),
         drawn_on: RoiOrigin {
@@ -81,7 +82,6 @@ fn measured(tag: &str, value: f64) -> Measured {
         unit: "1".to_owned(),
         misregistration_error: None,
         delta_mm: None,
-        within_lesion_sd: None,
         harmonised_value: None,
     }
 }

@@ -12,34 +12,25 @@ use radiomicsd::phantom::{PhantomSettings, ScannerSettings, image_patient};
 use rayon::prelude::*;
 use serde_json::Value;
 
-use super::node::{Daemon, PROGRAM, wait_for};
+use super::node::{Daemon, PROGRAM, PROTOCOL, wait_for};
 use super::pacs::Pacs;
 use super::patient::{Patient, dcmsend};
 use super::shared::said;
 
-/// Native features only: those of aligned space change with the images that are there.
-const PROTOCOL: &str = r#"
-[[protocol]]
-name = "pet-ct-mr"
-reference = "CT"
-roi = { names = ["^GTV"] }
-registration = { transform = "none", same_frame_of_reference = "trust", error_draws = 0 }
-features = { space = ["native"], families = ["morphology", "intensity"] }
-fusion = { bundle = "none" }
-  [[protocol.input]]
-  role = "CT"
-  modality = "CT"
-  fwhm_mm = [1.0, 1.0, 3.0]
-  [[protocol.input]]
-  role = "PT"
-  modality = "PT"
-  required = false
-  fwhm_mm = [6.0, 6.0, 6.0]
-  [[protocol.input]]
-  role = "MR_T1"
-  modality = "MR"
-  fwhm_mm = [1.1, 1.1, 4.0]
-"#;
+/// Native features only, few of them, and a PET that may be missing: those of aligned space change with the images that are
+/// there.
+fn protocol() -> String {
+    let (before, rest) = PROTOCOL.split_once("features =").unwrap();
+    let (_, inputs) = rest.split_once('\n').unwrap();
+    let inputs = inputs.replace("required = true", "required = false");
+    format!(
+        "{before}registration = {{ transform = \"none\", same_frame_of_reference = \"trust\", error_draws = 0 }}\n\
+         features = {{ space = [\"native\"], families = [\"morphology\", \"intensity\"] }}\n\
+         fusion = {{ bundle = \"none\" }}\n{inputs}"
+    )
+}
+
+const TOKEN: &str = "0123456789abcdef";
 
 /// Patients of the cohort, half of them with the event: enough for training without force.
 const N_PATIENTS: u32 = 64;
@@ -96,7 +87,7 @@ fn detail(daemon: &Daemon, patient: &str) -> Value {
 
 /// Sends the cohort, trains on what came of it, and puts the bundle in force.
 fn train_on_a_cohort(daemon: &mut Daemon) {
-    let mut outcome = "patient,death\n".to_owned();
+    let (mut outcome, mut clinical) = ("patient,death\n".to_owned(), "patient,marker\n".to_owned());
     let patients: Vec<Patient> =
         (1..=u64::from(N_PATIENTS)).into_par_iter().map(|number| patient(number, |_| ())).collect();
     for several in patients.chunks(16) {
@@ -104,10 +95,14 @@ fn train_on_a_cohort(daemon: &mut Daemon) {
     }
     for number in 1..=u64::from(N_PATIENTS) {
         let _ = writeln!(outcome, "P{number:03},{}", u8::from(has_event(number)));
+        // Higher where the event comes, mostly.
+        let marker = f64::from(u8::from(has_event(number))) + 0.3 * ((number * 7 % 11) as f64 - 5.0);
+        let _ = writeln!(clinical, "P{number:03},{marker:?}");
     }
     let n_done = || daemon.files("cohort").iter().filter(|file| file.extension().is_some_and(|e| e == "json")).count();
     wait_for("the cohort", || (n_done() == usize::try_from(N_PATIENTS).unwrap()).then_some(()));
     std::fs::write(daemon.path("outcome.csv"), outcome).unwrap();
+    std::fs::write(daemon.path("clinical.csv"), clinical).unwrap();
     let folder = daemon.path("");
     let train = "fusion train --cohort --config radiomicsd.toml --outcome outcome.csv --endpoint death --fusion late \
                  --folds 3 --repeats 2 --out bundle";
@@ -125,9 +120,12 @@ fn train_on_a_cohort(daemon: &mut Daemon) {
 fn a_model_trained_on_patients_sent_by_c_store_predicts_for_the_next_without_pet_too_and_refuses_an_unknown_scanner() {
     let Some(pacs) = Pacs::start() else { return };
     let destination = format!("{}send = [\"sr\"]\n", pacs.destination());
-    let mut daemon = Daemon::start(&format!("{PROTOCOL}\n{destination}"));
+    let clinical = "[clinical]\ntable = \"clinical.csv\"\n";
+    let mut daemon = Daemon::start(&format!("{}\n{destination}{clinical}", protocol()));
     // Nothing is cut off here: thousands of instances need not wait for the disk.
     daemon.kill();
+    std::fs::write(daemon.path("token"), TOKEN).unwrap();
+    daemon.configure("[http]\n", "[http]\ntoken_file = \"token\"\n");
     daemon.configure("reserve_bytes = 0", "reserve_bytes = 0\ndurability = \"none\"");
     daemon.run();
     train_on_a_cohort(&mut daemon);
@@ -168,6 +166,8 @@ fn a_model_trained_on_patients_sent_by_c_store_predicts_for_the_next_without_pet
     );
     assert_eq!(detail(&daemon, "P105")["predictions"][0]["status"], "predicted");
 
+    what_the_clinic_says_counts(&daemon, &pacs);
+
     // The same bundle asked offline about the same cohort says the same.
     let predict =
         ["fusion", "predict", "--cohort", "--config", "radiomicsd.toml", "--bundle", "bundle", "--out", "p.csv"];
@@ -180,4 +180,22 @@ fn a_model_trained_on_patients_sent_by_c_store_predicts_for_the_next_without_pet
     assert_relative_eq!(cell("P105", 1).parse::<f64>().unwrap(), of_event, max_relative = 1e-12);
     assert_relative_eq!(cell("P106", 1).parse::<f64>().unwrap(), of_no_event, max_relative = 1e-12);
     assert_eq!(cell("P103", 4), "refused");
+}
+
+/// Of two patients with the same images one has a marker by `PUT`, the other one in the table, which is read again.
+fn what_the_clinic_says_counts(daemon: &Daemon, pacs: &Pacs) {
+    let (path, json) = ("/api/patients/P107/clinical", r#"{"marker": 2.0}"#);
+    assert_eq!(daemon.put(path, None, json), 401);
+    assert_eq!(daemon.put(path, Some(TOKEN), json), 200);
+    let table = std::fs::read_to_string(daemon.path("clinical.csv")).unwrap();
+    std::fs::write(daemon.path("clinical.csv"), format!("{table}P109,-1.5\n")).unwrap();
+    let contributions = |id: &str| {
+        dcmsend(daemon, &patient(105, |settings| settings.patient.id = id.to_owned()).all());
+        let group = model_group(pacs, id);
+        let of = |block: &str| number(&group, &format!("Contribution of block {block}"));
+        ["clinical", "CT"].map(|block| of(block).unwrap_or_else(|| panic!("nothing is predicted: {group:?}")))
+    };
+    let (put, listed) = (contributions("P107"), contributions("P109"));
+    assert!(put[0] > 0.0 && listed[0] < 0.0, "{put:?} {listed:?}");
+    assert_relative_eq!(put[1], listed[1], epsilon = 1e-12);
 }

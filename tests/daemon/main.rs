@@ -16,7 +16,6 @@ mod node;
 mod pacs;
 mod path;
 mod patient;
-mod pictures;
 mod revisions;
 mod sts;
 mod withdrawal;

@@ -191,6 +191,18 @@ impl Daemon {
         Some((status, answer.split_once("\r\n\r\n")?.1.to_owned()))
     }
 
+    /// PUT of a JSON body, with a token or without: the status.
+    pub fn put(&self, path: &str, token: Option<&str>, json: &str) -> u16 {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.http)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let token = token.map_or_else(String::new, |token| format!("Authorization: Bearer {token}\r\n"));
+        let head = "Host: 127.0.0.1\r\nConnection: close\r\nContent-Type: application/json\r\n";
+        write!(stream, "PUT {path} HTTP/1.1\r\n{head}{token}Content-Length: {}\r\n\r\n{json}", json.len()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
     /// One value of `/metrics`, labels included in the name.
     pub fn metric(&self, name: &str) -> u64 {
         let (status, text) = self.get("/metrics").unwrap();

@@ -8,10 +8,10 @@
 #[path = "../shared/mod.rs"]
 mod shared;
 
+mod fused;
 mod fusion;
 mod harmonise;
 mod misregistration;
-mod perturbations;
 mod phantom;
 mod refusals;
 mod sarcoma;

@@ -114,6 +114,7 @@ fn model(lesion: &Lesion) -> ModelOutput {
         blocks: vec!["CT".into(), "PT".into()],
         probability: 0.371_234_567_890_123_4,
         interval: Some((0.29, 0.46)),
+        relative_hazard: None,
         synergy: Some(0.412),
         contributions: vec![("CT".into(), -0.3), ("PT".into(), 1.0 / 3.0)],
         parameters: vec!["model_sha256=0000".into()],
@@ -238,6 +239,7 @@ fn group(plan: &Plan, image: &ImageSeries, lesion: &Lesion, mask: Arc<Mask>, spa
     MeasurementGroup {
         lesion: lesion.number,
         role: image.role.clone(),
+        made_of: Vec::new(),
         space,
         mask,
         drawn_on: RoiOrigin {
@@ -294,7 +296,6 @@ fn measured(plan: &Plan, row: &Row, image_unit: &str, offset: f64) -> Measured {
         value,
         unit: unit.replace('=', image_unit),
         delta_mm: None,
-        within_lesion_sd: (family == "glcm" || id == "Q4LE").then_some(value / 30.0),
         misregistration_error: (id == "Q4LE" && filter == "none").then_some(value / 100.0),
         harmonised_value: (plan.harmonised && family == "glcm").then_some(value * 0.98),
     }
@@ -318,7 +319,6 @@ fn texture(n: usize, offset: f64) -> Measured {
         unit: "1".into(),
         misregistration_error: None,
         delta_mm: None,
-        within_lesion_sd: None,
         harmonised_value: None,
     }
 }

@@ -15,7 +15,5 @@ mod broken;
 mod cases;
 mod changes;
 mod contents;
-mod key_objects;
 mod pictures;
-mod registrations;
 mod validators;

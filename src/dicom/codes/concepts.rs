@@ -168,10 +168,6 @@ pub const AVERAGED_SLICES_2D: Coded = Coded::of("IBSI", "8QNN", "2D, averaged ov
 
 // Equipment and derivation (CID 7005, 7202, 7203)
 
-/// Title of a key object selection (CID 7010).
-pub const FOR_RESEARCH: Coded = Coded::of("DCM", "113009", "For Research");
-/// TID 2010.
-pub const KEY_OBJECT_DESCRIPTION: Coded = Coded::of("DCM", "113012", "Key Object Description");
 /// (109101, DCM, "Acquisition Equipment").
 pub const ACQUISITION_EQUIPMENT: Coded = Coded::of("DCM", "109101", "Acquisition Equipment");
 /// (113076, DCM, "Segmentation").
@@ -215,6 +211,18 @@ pub const COMBAT_VALUE: Coded = Coded::of(super::OWN, "COMBAT", "ComBat-harmonis
 pub const COMBAT_METHOD: Coded = Coded::of(super::OWN, "COMBAT", "ComBat harmonisation");
 /// Measured on the common grid after alignment: our own.
 pub const ALIGNED_METHOD: Coded = Coded::of(super::OWN, "ALIGNED", "Measured on the common grid after alignment");
+/// Hazard relative to the median of the training patients: our own.
+pub const RELATIVE_HAZARD: Coded =
+    Coded::of(super::OWN, "RELHAZARD", "Hazard relative to the median of the training patients");
+/// Group of risk: our own.
+pub const RISK_GROUP: Coded = Coded::of(super::OWN, "RISKGROUP", "Group of risk");
+/// High risk, above the median of the training patients: our own.
+pub const RISK_HIGH: Coded = Coded::of(super::OWN, "RISKHIGH", "High risk");
+/// Low risk, not above it: our own.
+pub const RISK_LOW: Coded = Coded::of(super::OWN, "RISKLOW", "Low risk");
+/// Measured on an image fused of several: our own.
+pub const IMAGE_FUSION_METHOD: Coded =
+    Coded::of(super::OWN, "IMGFUSION", "Measured on an image fused of two modalities after alignment");
 /// Multi-modal radiomics fusion: our own.
 pub const FUSION_METHOD: Coded = Coded::of(super::OWN, "FUSION", "Multi-modal radiomics fusion");
 /// Measurements of several modalities together: our own.
@@ -235,9 +243,6 @@ pub const SYNERGY: Coded =
     Coded::of(super::OWN, "SYNERGY", "Cross-modality covariance synergy (Frobenius norm of block)");
 /// Error of a feature from misregistration: our own.
 pub const MISREGISTRATION_ERROR: Coded = Coded::of(super::OWN, "MISREGERR", "Error of a feature from misregistration");
-/// Within-lesion standard deviation of a feature, over perturbations of image and region: our own.
-pub const WITHIN_LESION_SD: Coded =
-    Coded::of(super::OWN, "WITHINLESIONSD", "Within-lesion standard deviation of a feature");
 /// Feature: our own.
 pub const FEATURE: Coded = Coded::of(super::OWN, "FEATURE", "Feature");
 /// Passed: our own.

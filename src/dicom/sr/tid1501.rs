@@ -38,6 +38,8 @@ pub struct MeasurementGroup {
     pub algorithm: Option<AlgorithmIdentification>,
     /// Row 10, TID 300.
     pub measurements: Vec<GroupMeasurement>,
+    /// The group of risk that the values mean, an addition that the extensible template allows.
+    pub risk_group: Option<Coded>,
     /// Why there is no measurement, an addition that the extensible template allows.
     pub refusal: Option<Coded>,
     /// Quality assessment, an addition that the extensible template allows.
@@ -60,6 +62,7 @@ pub fn measurement_group(group: MeasurementGroup) -> Item {
     children.extend(tid1419::common(Some(&group.method), group.site.as_ref())); // rows 5 to 8
     children.extend(group.algorithm.as_ref().map(tid4019::algorithm_identification).unwrap_or_default());
     children.extend(group.measurements.into_iter().map(measurement)); // row 10
+    children.extend(group.risk_group.map(|risk| Item::code(contains, c::RISK_GROUP, risk)));
     children.extend(group.refusal.map(|reason| Item::code(contains, c::REFUSAL_REASON, reason)));
     children.push(Item::code(contains, c::QUALITY_ASSESSMENT, group.quality));
     let sources = group.sources.into_iter();

@@ -34,6 +34,15 @@ impl Taps {
         Self(self.0.iter().map(|(step, weight)| (*step, -weight)).collect())
     }
 
+    /// The kernel and the voxel itself.
+    pub(super) fn plus_identity(mut self) -> Self {
+        match self.0.iter_mut().find(|(step, _)| *step == 0) {
+            Some((_, weight)) => *weight += 1.0,
+            None => self.0.push((0, 1.0)),
+        }
+        self
+    }
+
     /// How far it looks.
     pub(super) fn reach(&self) -> usize {
         self.0.iter().map(|(step, _)| step.unsigned_abs()).max().unwrap_or(0)

@@ -5,6 +5,7 @@
 //! Voxels without a value are filled with the nearest one along x, then y, then z while the image is filtered, and have no
 //! response. One file per class: its settings, its formula, its bounds.
 
+mod average;
 mod binary_pattern;
 mod boundary;
 mod convolve;
@@ -21,6 +22,7 @@ mod transform;
 mod wavelet;
 mod wavelet_tables;
 
+pub use average::{AVERAGE_LEVELS_MAX, BandAverage};
 pub use binary_pattern::BinaryPattern;
 pub use boundary::{Boundary, Dimensions};
 pub use gabor::Gabor;

@@ -80,17 +80,22 @@ impl WaveletFamily {
         (Self::Coif5, "coif5", &tables::COIF5),
     ];
 
+    /// Its usual name.
+    pub(super) fn name(self) -> &'static str {
+        self.row().0
+    }
+
     fn row(self) -> (&'static str, &'static [f64]) {
         let row = Self::ALL.iter().find(|(family, ..)| *family == self);
         row.map_or(("haar", &tables::DB1[..]), |(_, name, low)| (*name, *low))
     }
 
-    fn low_pass(self) -> Vec<f64> {
+    pub(super) fn low_pass(self) -> Vec<f64> {
         self.row().1.to_vec()
     }
 
     /// The quadrature mirror filter of the low-pass.
-    fn high_pass(self) -> Vec<f64> {
+    pub(super) fn high_pass(self) -> Vec<f64> {
         let low = self.low_pass().into_iter().rev().enumerate();
         low.map(|(k, weight)| if k % 2 == 0 { -weight } else { weight }).collect()
     }
@@ -144,7 +149,7 @@ impl Wavelet {
 
     pub(super) fn label(&self) -> String {
         let (pattern, rotation) = (String::from(self.pattern.clone()), self.rotation.map_or("", Pooling::label));
-        format!("wavelet-{}-{pattern}-{}{rotation}{}", self.family.row().0, self.level, self.boundary.label())
+        format!("wavelet-{}-{pattern}-{}{rotation}{}", self.family.name(), self.level, self.boundary.label())
     }
 
     pub(super) fn reach(&self) -> [usize; 3] {

@@ -46,7 +46,7 @@ static ROOT_ROWS: [Row; 13] = [
 ];
 
 /// The rows of TID 1411, 1419, 1501 and 4019 directly under a group, whatever their order.
-static GROUP_ROWS: [Row; 14] = [
+static GROUP_ROWS: [Row; 15] = [
     (c::TRACKING_IDENTIFIER, HasObsContext, "TEXT"),
     (c::TRACKING_UID, HasObsContext, "UIDREF"),
     (c::FINDING, Contains, "CODE"),
@@ -57,6 +57,7 @@ static GROUP_ROWS: [Row; 14] = [
     (c::ALGORITHM_PARAMETERS, HasConceptMod, "TEXT"),
     (c::QUALITY_ASSESSMENT, Contains, "CODE"),
     (c::REFUSAL_REASON, Contains, "CODE"),
+    (c::RISK_GROUP, Contains, "CODE"),
     (c::REFERENCED_SEGMENT, Contains, "IMAGE"),
     (c::SOURCE_SERIES_FOR_SEGMENTATION, Contains, "UIDREF"),
     (c::SOURCE_OF_MEASUREMENT, Contains, "IMAGE"),
@@ -193,7 +194,7 @@ fn unit_fits(concept: &Coded, unit: &Coded) -> bool {
 }
 
 /// SOP class by SOP instance of everything in the evidence sequences.
-pub(super) fn evidence(document: &InMemDicomObject) -> HashMap<String, String> {
+fn evidence(document: &InMemDicomObject) -> HashMap<String, String> {
     let mut known = HashMap::new();
     let one = |object: &InMemDicomObject, tag: Tag| texts(object, tag).into_iter().next().unwrap_or_default();
     for tag in [tags::CURRENT_REQUESTED_PROCEDURE_EVIDENCE_SEQUENCE, tags::PERTINENT_OTHER_EVIDENCE_SEQUENCE] {

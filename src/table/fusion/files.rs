@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::error::TableError;
 use super::super::json::{read_json, write_json};
+use super::onnx;
 use crate::clock::Timestamp;
 use crate::dicom::product;
 use crate::fuse::{Bundle, Evaluation};
@@ -76,12 +77,23 @@ impl BundleFile {
     /// When it is no bundle, or was changed.
     pub fn read(folder: &Path) -> Result<Self, TableError> {
         let path = folder.join(BUNDLE);
-        let file: Self = read_json(&path, FORMAT, VERSION)?;
+        let mut file: Self = read_json(&path, FORMAT, VERSION)?;
         let found = digest(&file.settings_sha256, &file.protect, &file.bundle)?;
         if found != file.sha256 || !file.sha256.starts_with(&file.id) {
             let reason = "was changed after it was trained: its digest is another one".to_owned();
             return Err(TableError::Model { path, reason });
         }
+        onnx::attach(folder, &mut file.bundle)?;
+        Ok(file)
+    }
+
+    /// Reads a bundle that is going to be asked.
+    ///
+    /// # Errors
+    /// As [`Self::read`], and when this program was built without what runs its model.
+    pub fn read_to_ask(folder: &Path) -> Result<Self, TableError> {
+        let file = Self::read(folder)?;
+        onnx::check_built(&file.bundle)?;
         Ok(file)
     }
 
@@ -178,7 +190,7 @@ pub fn activate(storage: &Path, bundle: &Path, name: &str, now: Timestamp) -> Re
         let reason = format!("the name {name:?} cannot be a file name: expected letters, digits, '-', '_' and '.'");
         return Err(TableError::Content(reason));
     }
-    let file = BundleFile::read(bundle)?;
+    let file = BundleFile::read_to_ask(bundle)?;
     let folder = root(storage).join(name);
     let own = folder.join(&file.id);
     std::fs::create_dir_all(&own).map_err(TableError::io("making", &own))?;
@@ -208,7 +220,7 @@ pub fn active(storage: &Path, name: &str) -> Result<BundleFile, TableError> {
     let folder = root(storage).join(name);
     let line = states(&folder)?.into_iter().find(|line| line.state == BundleState::Active);
     let none = || TableError::Model { path: folder.clone(), reason: "holds no active bundle".to_owned() };
-    BundleFile::read(&folder.join(line.ok_or_else(none)?.id))
+    BundleFile::read_to_ask(&folder.join(line.ok_or_else(none)?.id))
 }
 
 /// All bundles of a storage directory, by name; within a name the newest state last.

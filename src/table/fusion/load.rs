@@ -295,3 +295,25 @@ fn day(text: &str) -> Option<f64> {
     let days = date.since(jiff::civil::date(1970, 1, 1)).ok()?.get_days();
     Some(f64::from(days))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scan_after_the_outcome_is_refused_and_one_before_it_or_of_an_unknown_day_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("o.csv");
+        std::fs::write(&path, "id,death,known\na,1,2020-03-01\nb,0,20200301\nc,yes,\nd,,2019-01-01\n").unwrap();
+        let table = WideTable::read(&path).unwrap();
+        let of = |scans: &[(&str, &str)]| {
+            let scanned = scans.iter().map(|(id, day)| ((*id).to_owned(), (*day).to_owned())).collect();
+            outcomes(&table, "death", None, Some("known"), &scanned)
+        };
+        let found = of(&[("a", "20200301"), ("b", "20200101"), ("c", "20991231")]).unwrap();
+        let events: Vec<(&str, bool)> = found.iter().map(|(id, outcome)| (id.as_str(), outcome.event)).collect();
+        assert_eq!(events, [("a", true), ("b", false), ("c", true)]);
+        let told = of(&[("a", "20200302")]).unwrap_err().to_string();
+        assert!(told.contains("1 patients were scanned after their outcome"), "{told}");
+    }
+}

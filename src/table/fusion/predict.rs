@@ -70,7 +70,7 @@ type ByHorizon = Option<(Vec<f64>, f64)>;
 type Asked = Vec<(String, Result<Prediction, Refusal>)>;
 
 fn ask(options: &PredictOptions, more: Option<WideTable>) -> Result<(BundleFile, Asked), TableError> {
-    let file = BundleFile::read(&options.bundle)?;
+    let file = BundleFile::read_to_ask(&options.bundle)?;
     let mut cohorts = Cohorts::read(&options.inputs)?;
     let ids = cohorts.ids();
     if let Some(path) = &options.covariates {
