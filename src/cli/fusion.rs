@@ -11,7 +11,9 @@ use crate::config::Config;
 use crate::error::{Duty, Fault};
 use crate::fuse::{self, Choice, Evaluation, Method, TrainSettings};
 use crate::table::TableError;
-use crate::table::fusion::{self, EvaluateOptions, ImportOptions, Inputs, PredictOptions, TrainOptions, TrainOutcome};
+use crate::table::fusion::{
+    self, EvaluateOptions, ImportOptions, Inputs, PredictOptions, Repeatable, TrainOptions, TrainOutcome,
+};
 
 /// Where the configuration is when nothing else is said.
 const CONFIG: &str = "/etc/radiomicsd/radiomicsd.toml";
@@ -86,6 +88,12 @@ struct TrainArguments {
     /// Covariates whose effect harmonisation keeps
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     protect: Vec<String>,
+    /// Learn only from features that repeat: a table of the command `icc`
+    #[arg(long, value_name = "FILE")]
+    icc: Option<PathBuf>,
+    /// What the lower end of the 95 % interval of a feature's ICC(2,1) must reach
+    #[arg(long, value_name = "ICC", default_value_t = 0.75, requires = "icc")]
+    icc_min: f64,
     /// Which kinds of fusion are tried; the best of them is shipped
     #[arg(long, value_enum, default_value = "all")]
     fusion: Kind,
@@ -272,6 +280,7 @@ fn train(arguments: &TrainArguments) -> Result<(), CliError> {
         covariates: arguments.blocks.covariates.clone(),
         protect: arguments.protect.clone(),
         settings_sha256: arguments.blocks.settings_sha256.clone(),
+        repeatable: arguments.icc.clone().map(|table| Repeatable { table, icc_min: arguments.icc_min }),
         settings,
         n_632: arguments.bootstrap_632,
         out: arguments.out.clone(),
@@ -283,8 +292,12 @@ fn train(arguments: &TrainArguments) -> Result<(), CliError> {
 }
 
 fn text(trained: &TrainOutcome) -> String {
+    let left_out = match trained.n_not_repeatable {
+        0 => String::new(),
+        n => format!("{n} features were left out as not repeatable\n"),
+    };
     format!(
-        "bundle {}: {}\n{} patients, {} with the event, {:.1} events per variable\n{}For research use only.\n",
+        "bundle {}: {}\n{left_out}{} patients, {} with the event, {:.1} events per variable\n{}For research use only.\n",
         trained.id,
         trained.model,
         trained.n,

@@ -88,6 +88,7 @@ const DOCUMENTS: &[(&str, DocumentKind)] = &[
     ("reg", DocumentKind::Reg),
     ("picture", DocumentKind::Picture),
     ("pdf", DocumentKind::Pdf),
+    ("key-objects", DocumentKind::KeyObjects),
 ];
 
 const SR_CLASSES: &[(&str, SrClass)] = &[
@@ -114,6 +115,7 @@ pub(super) fn check(
     if sr_classes.is_empty() {
         c.problem(&classes_key, "is empty, expected at least one class".to_owned());
     }
+    check_key_objects(&send, &sr_classes, key, c);
     let tls = raw.tls.and_then(|raw| tls::check_client(raw, &key.key("tls"), c));
     let retry = check_retry(&raw.retry, &key.key("retry"), c);
     let storage_commitment = raw.storage_commitment.unwrap_or(defaults::STORAGE_COMMITMENT);
@@ -183,6 +185,21 @@ fn check_server(
         c.problem(&token_key, "is given with http://, expected https://: a token in clear is anybody's".to_owned());
     }
     Some(Receiver::Web { name: name?, url, token_file })
+}
+
+/// Key objects point to what the destination gets: to something, and to reports whose class is known beforehand.
+fn check_key_objects(send: &[DocumentKind], sr_classes: &[SrClass], key: &KeyPath, c: &mut Checker<'_>) {
+    if !send.contains(&DocumentKind::KeyObjects) {
+        return;
+    }
+    if send.len() == 1 {
+        c.problem(&key.key("send"), "key-objects alone point to nothing, expected further documents".to_owned());
+    }
+    if send.contains(&DocumentKind::Sr) && sr_classes.len() != 1 {
+        let found = sr_classes.len();
+        let problem = format!("lists {found} classes, expected one where key-objects point to the reports");
+        c.problem(&key.key("sr_classes"), problem);
+    }
 }
 
 fn check_retry(raw: &RawRetry, key: &KeyPath, c: &mut Checker<'_>) -> RetrySettings {

@@ -429,6 +429,17 @@ fn a_deadline_is_never_before_a_case_can_settle() {
 }
 
 #[test]
+fn key_objects_point_to_something_and_to_reports_of_one_class() {
+    let destination = |lines: &str| format!("[[destination]]\nae_title = \"A\"\naddress = \"h:1\"\n{lines}\n");
+    let alone = refused_with(&destination("send = [\"key-objects\"]"));
+    assert!(alone.contains("key-objects alone point to nothing"), "{alone}");
+    let classes = refused_with(&destination("send = [\"sr\", \"key-objects\"]"));
+    assert!(classes.contains("lists 3 classes, expected one where key-objects point to the reports"), "{classes}");
+    let one = "send = [\"sr\", \"key-objects\"]\nsr_classes = [\"enhanced\"]";
+    assert_eq!(config(&format!("{LEAST}{}", destination(one))).destinations.len(), 1);
+}
+
+#[test]
 fn every_setting_that_is_read_is_followed() {
     let all = "[[destination]]\nae_title = \"A\"\naddress = \"h:1\"\nsend = [\"sr\", \"seg\", \"reg\", \"picture\", \"pdf\"]\n";
     assert_eq!(config(&format!("{LEAST}{all}")).unsupported(), Vec::<String>::new());

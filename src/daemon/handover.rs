@@ -17,7 +17,7 @@ use crate::dicom::sr::SrClass;
 use crate::dicom::uid::Uid;
 use crate::metrics::Metrics;
 use crate::net::deliver;
-use crate::report::{DocumentKind, DocumentReference, Wanted};
+use crate::report::{DocumentKind, DocumentReference, KeySelection, Wanted};
 use crate::store::{Store, StoreError};
 
 /// What the destinations of a configuration take between them; the usual documents where there is none.
@@ -26,22 +26,29 @@ pub fn wanted(config: &Config) -> Wanted {
     if config.destinations.is_empty() {
         return Wanted::default();
     }
-    let mut wanted = Wanted { kinds: Vec::new(), sr_classes: Vec::new() };
+    let mut wanted = Wanted { kinds: Vec::new(), sr_classes: Vec::new(), key_objects: Vec::new() };
     for destination in &config.destinations {
         add_new(&mut wanted.kinds, &destination.send);
         if destination.send.contains(&DocumentKind::Sr) {
             add_new(&mut wanted.sr_classes, &destination.sr_classes);
         }
+        add_new(&mut wanted.key_objects, &selection(destination).into_iter().collect::<Vec<_>>());
     }
     wanted
 }
 
-fn add_new<T: PartialEq + Copy>(to: &mut Vec<T>, from: &[T]) {
+fn add_new<T: PartialEq + Clone>(to: &mut Vec<T>, from: &[T]) {
     for item in from {
         if !to.contains(item) {
-            to.push(*item);
+            to.push(item.clone());
         }
     }
+}
+
+/// The key objects of a destination that takes any. With reports it takes them in one class: the configuration sees to it.
+fn selection(destination: &Destination) -> Option<KeySelection> {
+    let takes = destination.send.contains(&DocumentKind::KeyObjects);
+    takes.then(|| KeySelection::new(&destination.send, destination.sr_classes.first().copied()))
 }
 
 /// Puts a saved revision into the outbox of every destination.
@@ -66,7 +73,7 @@ pub(super) async fn hand_over(store: &Store, config: &Config, case: &CaseId, rev
 /// classes those that it may take, in its order of preference.
 fn choices<'a>(documents: impl Iterator<Item = &'a DocumentReference>, destination: &Destination) -> Vec<Vec<Uid>> {
     let wanted: Vec<_> = documents.filter(|document| destination.send.contains(&document.kind)).collect();
-    let others = wanted.iter().filter(|document| document.kind != DocumentKind::Sr);
+    let others = wanted.iter().filter(|document| !matches!(document.kind, DocumentKind::Sr | DocumentKind::KeyObjects));
     let mut choices: Vec<Vec<Uid>> = others.map(|document| vec![document.sop_instance.clone()]).collect();
     let of_class = |class: &SrClass| -> Vec<Uid> {
         let is_of = |document: &&DocumentReference| {
@@ -78,6 +85,11 @@ fn choices<'a>(documents: impl Iterator<Item = &'a DocumentReference>, destinati
     let classes: Vec<Vec<Uid>> = destination.sr_classes.iter().map(of_class).collect();
     let n_reports = classes.iter().map(Vec::len).max().unwrap_or(0);
     choices.extend((0..n_reports).map(|n| classes.iter().filter_map(|class| class.get(n).cloned()).collect()));
+    // Last what says that all the rest is there: its own, not those of other destinations.
+    let own = selection(destination);
+    let is_own = |document: &&&DocumentReference| own.as_ref().is_some_and(|own| own.is_named(&document.name));
+    let selections = wanted.iter().filter(|document| document.kind == DocumentKind::KeyObjects).filter(is_own);
+    choices.extend(selections.map(|document| vec![document.sop_instance.clone()]));
     choices
 }
 
@@ -138,6 +150,30 @@ mod tests {
         assert_eq!(wanted.kinds, [DocumentKind::Sr, DocumentKind::Seg]);
         assert_eq!(wanted.sr_classes, [SrClass::Enhanced, SrClass::Comprehensive]);
         assert_eq!(super::wanted(&config("")), Wanted::default());
+    }
+
+    #[test]
+    fn a_destination_gets_its_own_key_objects_last() {
+        let config = config(
+            "[[destination]]\nae_title = \"A\"\naddress = \"h:1\"\nsend = [\"key-objects\", \"seg\"]\n\
+             [[destination]]\nae_title = \"B\"\naddress = \"h:1\"\nsend = [\"pdf\", \"seg\", \"key-objects\"]\n",
+        );
+        let wanted = wanted(&config);
+        let names: Vec<String> = wanted.key_objects.iter().map(KeySelection::name).collect();
+        assert_eq!(names, ["key-objects-seg", "key-objects-seg-pdf"]);
+        let document = |kind, name: &str| DocumentReference {
+            kind,
+            name: name.to_owned(),
+            study: Uid::derived(&["study"]),
+            series: Uid::derived(&["series"]),
+            sop_class: Uid::derived(&["class"]),
+            sop_instance: Uid::derived(&[name]),
+        };
+        let mut all: Vec<_> = names.iter().map(|name| document(DocumentKind::KeyObjects, name)).collect();
+        all.push(document(DocumentKind::KeyObjects, "key-objects-seg-study-2"));
+        all.push(document(DocumentKind::Seg, "seg-CT"));
+        let expected = ["seg-CT", "key-objects-seg", "key-objects-seg-study-2"].map(|name| vec![Uid::derived(&[name])]);
+        assert_eq!(choices(all.iter(), &config.destinations[0]), expected);
     }
 
     #[test]

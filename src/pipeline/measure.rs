@@ -1,5 +1,6 @@
 //! From a role's settings to those of the extraction, and from its values to the result's.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use super::roles::{self, Role};
 use crate::config::{Input, Protocol};
 use crate::dicom::attributes;
 use crate::features::filters::{Filter, Plain};
-use crate::features::perturb::{Draw, Robustness, perturb};
+use crate::features::perturb::{Draw, Robustness, Spread, perturb};
 use crate::features::{
     Aggregation, Discretise, Extraction, Family, FeatureError, FeatureValue, Resample, Resegment, Settings, Spacing,
 };
@@ -134,7 +135,8 @@ pub(super) fn settings(input: &Input, protocol: &Protocol, fitted: &Fitted, resa
         filter.insert(0, Filter::None(Plain {}));
     }
     let (discretise, response_discretise) = (input.discretise, input.response_discretise);
-    let perturb = protocol.features.perturb;
+    // What is perturbed is an image that is interpolated here, from its own grid.
+    let perturb = resample.and(protocol.features.perturb);
     let families = families(protocol);
     Settings { resample, discretise, filter, response_discretise, perturb, families, ..settings }
 }
@@ -190,21 +192,30 @@ pub(super) fn parameters(settings: &Settings, note: &str) -> Vec<String> {
         lines.push(format!("filters={}", filters.join(", ")));
         lines.push(format!("response_discretisation={}", or_none(discretise.label())));
     }
+    if let Some(wanted) = &settings.perturb {
+        lines.push(format!("perturbations={}", wanted.label()));
+    }
     lines
 }
 
 /// What a block's features are worth: their spread over the perturbations that the settings ask for, and the value of each
-/// draw, from which intraclass correlations are computed over many lesions. `null` where none are asked for.
-pub(super) fn perturbations(image: &Volume<f32>, mask: &Mask, settings: &Settings) -> Value {
-    match perturb(image, mask, settings) {
-        Ok(None) => Value::Null,
-        Ok(Some(found)) => spreads(&found),
-        Err(error) => json!({ "refused": error.to_string() }),
+/// draw, from which intraclass correlations are computed over many lesions. `null` where none are asked for. Each value of
+/// the block gets its standard deviation.
+pub(super) fn perturbations(image: &Volume<f32>, mask: &Mask, settings: &Settings, values: &mut [Measured]) -> Value {
+    let found = match perturb(image, mask, settings) {
+        Ok(Some(found)) => found,
+        Ok(None) => return Value::Null,
+        Err(error) => return json!({ "refused": error.to_string() }),
+    };
+    let spreads = found.spreads();
+    for measured in values {
+        let spread = spreads.get(&(measured.filter.clone(), measured.tag.clone()));
+        measured.within_lesion_sd = spread.map(|spread| spread.sd).filter(|sd| sd.is_finite());
     }
+    told(&found, &spreads)
 }
 
-fn spreads(found: &Robustness) -> Value {
-    let spreads = found.spreads();
+fn told(found: &Robustness, spreads: &BTreeMap<(String, String), Spread>) -> Value {
     let features: Vec<Value> = spreads
         .iter()
         .map(|((filter, tag), spread)| {
@@ -244,6 +255,7 @@ pub(super) fn measured(value: &FeatureValue, image_unit: &str) -> Measured {
         unit: value.ucum(image_unit),
         misregistration_error: None,
         delta_mm: None,
+        within_lesion_sd: None,
         harmonised_value: None,
     }
 }

@@ -57,11 +57,13 @@ fn block(
         format!("grid={axes} {} mm, {:?} interpolation", grid.spacing_mm, grid.interpolation).to_lowercase(),
     ];
     parameters.extend(measure::parameters(&settings, &scaled.fitted.note));
+    let mut values = measure::values(&extraction, scaled.unit);
+    let perturbations = measure::perturbations(&scaled.volume, &placed.mask, &settings, &mut values);
     let diagnostics = json!({
         "source": role.origin,
         "normalisation": { "scale": scaled.fitted.scale, "note": scaled.fitted.note, "unit": scaled.unit },
         "steps": extraction.diagnostics,
-        "perturbations": measure::perturbations(&scaled.volume, &placed.mask, &settings),
+        "perturbations": perturbations,
     });
     let group = MeasurementGroup {
         lesion: lesion.told.number,
@@ -70,7 +72,7 @@ fn block(
         space: Space::Native,
         mask: placed.mask.clone(),
         drawn_on: placed.drawn_on.clone(),
-        values: measure::values(&extraction, scaled.unit),
+        values,
         diagnostics,
         parameters,
     };

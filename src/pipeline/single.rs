@@ -142,7 +142,8 @@ pub fn measure_files(job: &SingleJob<'_>) -> Result<SingleResult, SingleError> {
         return Err(SingleError::Refused(refused.clone()));
     }
     let extraction = extract(&image.volume, &region.mask, job.settings)?;
-    let perturbations = measure::perturbations(&image.volume, &region.mask, job.settings);
+    let mut values = measure::values(&extraction, image.unit);
+    let perturbations = measure::perturbations(&image.volume, &region.mask, job.settings, &mut values);
     let mut parameters = vec![format!("numerics_version={NUMERICS_VERSION}")];
     parameters.extend(measure::parameters(job.settings, "none"));
     let group = MeasurementGroup {
@@ -158,7 +159,7 @@ pub fn measure_files(job: &SingleJob<'_>) -> Result<SingleResult, SingleError> {
             object_series: None,
             automatic: region.automatic,
         },
-        values: measure::values(&extraction, image.unit),
+        values,
         diagnostics: serde_json::json!({ "steps": extraction.diagnostics, "perturbations": perturbations }),
         parameters,
     };

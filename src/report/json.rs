@@ -174,6 +174,7 @@ fn feature(measured: &Measured) -> Value {
         "unit": measured.unit,
         "misregistration_error": measured.misregistration_error,
         "delta_mm": measured.delta_mm,
+        "within_lesion_sd": measured.within_lesion_sd,
         "harmonised_value": measured.harmonised_value,
     })
 }

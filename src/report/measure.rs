@@ -14,7 +14,8 @@ use crate::dicom::sr::tid1419::Measurement;
 /// The family of features of two images together; they stand in groups of their own.
 const CROSS_FAMILY: &str = "cross";
 
-/// The measurements of a group in one state, each followed by its misregistration error where that is known.
+/// The measurements of a group in one state, each followed by its misregistration error and its spread over perturbations
+/// where those are known. They are those of the raw value.
 pub(super) fn measurements(group: &MeasurementGroup, state: State) -> Vec<Measurement> {
     let values = group.values.iter().filter_map(|measured| {
         let cross = measured.family == CROSS_FAMILY;
@@ -30,10 +31,15 @@ pub(super) fn measurements(group: &MeasurementGroup, state: State) -> Vec<Measur
     tell_apart(&mut values);
     let mut result = Vec::with_capacity(values.len());
     for (measured, measurement) in values {
-        let error = measured.misregistration_error.filter(|error| state != State::Harmonised && error.is_finite());
-        let error = error.map(|error| misregistration(&measurement, error));
+        let beside = [
+            (c::MISREGISTRATION_ERROR, measured.misregistration_error),
+            (c::WITHIN_LESION_SD, measured.within_lesion_sd),
+        ];
+        let known = beside.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let known = known.filter(|(_, value)| state != State::Harmonised && value.is_finite());
+        let known: Vec<_> = known.map(|(name, value)| beside_of(&measurement, name, value)).collect();
         result.push(measurement);
-        result.extend(error);
+        result.extend(known);
     }
     result
 }
@@ -51,7 +57,8 @@ pub(super) fn changes(group: &MeasurementGroup, changes: &[Change]) -> Vec<Measu
     tell_apart(&mut values);
     let mut result = Vec::with_capacity(2 * values.len());
     for ((_, mut measurement), change) in values.into_iter().zip(of) {
-        let error = change.misregistration_error.map(|error| misregistration(&measurement, error));
+        let error = change.misregistration_error;
+        let error = error.map(|error| beside_of(&measurement, c::MISREGISTRATION_ERROR, error));
         let exceeds = change.exceeds_error().map(|exceeds| if exceeds { c::YES } else { c::NO });
         measurement.modifiers.extend(exceeds.map(|code| (c::CHANGE_EXCEEDS_ERROR, code)));
         result.push(measurement);
@@ -151,13 +158,14 @@ fn discretisation_code(words: &str) -> Coded {
     }
 }
 
-/// The error that misregistration puts on a feature: a measurement of its own beside it, qualified like it.
-fn misregistration(of: &Measurement, error: f64) -> Measurement {
+/// What is told of a feature, such as the error that misregistration puts on it: a measurement of its own beside it, qualified
+/// like it.
+fn beside_of(of: &Measurement, name: Coded, value: f64) -> Measurement {
     let mut modifiers = vec![(c::FEATURE, of.name.clone())];
     modifiers.extend(of.modifiers.iter().cloned());
     Measurement {
-        name: c::MISREGISTRATION_ERROR,
-        value: error,
+        name,
+        value,
         unit: of.unit.clone(),
         method: None,
         derivation: of.derivation.clone(),

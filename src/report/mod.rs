@@ -14,6 +14,7 @@ mod evaluate;
 mod header;
 mod identity;
 mod json;
+mod key_objects;
 mod measure;
 mod model;
 mod pdf;
@@ -25,6 +26,7 @@ mod regions;
 mod rejection;
 mod result;
 mod seg;
+mod selection;
 mod sr;
 mod summary;
 pub mod verify;
@@ -34,6 +36,7 @@ pub use comparison::{Comparison, compare};
 pub use csv::features_csv;
 pub use error::ReportError;
 pub use json::report_json;
+pub use key_objects::KeySelection;
 pub use rejection::{Rejected, Rejecting, rejection_note};
 pub use result::*;
 
@@ -52,14 +55,21 @@ pub struct Wanted {
     pub kinds: Vec<DocumentKind>,
     /// The storage classes of reports that some destination takes: the same content is encoded once for each.
     pub sr_classes: Vec<SrClass>,
+    /// Key object selections, each of the documents that some destination takes.
+    pub key_objects: Vec<KeySelection>,
 }
 
 impl Wanted {
-    /// The same with documents of one more kind.
+    /// The same with documents of more kinds. Key objects point to all others, and to the reports of the first class.
     #[must_use]
-    pub fn with(mut self, kind: DocumentKind) -> Self {
-        if !self.kinds.contains(&kind) {
-            self.kinds.push(kind);
+    pub fn with(mut self, kinds: &[DocumentKind]) -> Self {
+        for kind in kinds {
+            if !self.kinds.contains(kind) {
+                self.kinds.push(*kind);
+            }
+        }
+        if kinds.contains(&DocumentKind::KeyObjects) {
+            self.key_objects = vec![KeySelection::new(&self.kinds, self.sr_classes.first().copied())];
         }
         self
     }
@@ -73,7 +83,8 @@ impl Wanted {
 
 impl Default for Wanted {
     fn default() -> Self {
-        Self { kinds: vec![DocumentKind::Sr, DocumentKind::Seg], sr_classes: vec![SrClass::Comprehensive3d] }
+        let kinds = vec![DocumentKind::Sr, DocumentKind::Seg];
+        Self { kinds, sr_classes: vec![SrClass::Comprehensive3d], key_objects: Vec::new() }
     }
 }
 
@@ -124,6 +135,11 @@ pub fn documents_wanted(case: &CaseResult, wanted: &Wanted) -> Result<Vec<Docume
         let summary = encapsulated::encapsulated(case, reference, &sources)?;
         let place = (reference.study.clone(), summary.series, summary.sop_instance);
         documents.push(document(DocumentKind::Pdf, encapsulated::NAME, place, &summary.object)?);
+    }
+    let selections = wanted.key_objects.iter().flat_map(|wanted| key_objects::key_objects(case, wanted, &documents));
+    for selection in selections.collect::<Vec<_>>() {
+        let place = (selection.study, selection.series, selection.sop_instance);
+        documents.push(document(DocumentKind::KeyObjects, &selection.name, place, &selection.object)?);
     }
     Ok(documents)
 }

@@ -85,8 +85,12 @@ pub(super) fn object(
             put_items(&mut object, tags::REGISTRATION_SEQUENCE, items);
         }
         Map::Bends { field, then } => {
-            let item = deformable_item(case, moving, field, &then, kind, &result.note)?;
-            put_items(&mut object, tags::DEFORMABLE_REGISTRATION_SEQUENCE, vec![item]);
+            let itself = (None, &Affine::IDENTITY);
+            let items = vec![
+                deformable_item(case, fixed, itself, &c::FRAME_OF_REFERENCE_IDENTITY, "the reference itself")?,
+                deformable_item(case, moving, (Some(field), &then), kind, &result.note)?,
+            ];
+            put_items(&mut object, tags::DEFORMABLE_REGISTRATION_SEQUENCE, items);
         }
     }
     put_references(&mut object, fixed, moving);
@@ -120,17 +124,34 @@ impl<'a> Map<'a> {
     }
 }
 
-/// The images of one source with the way from the registered frame to them (PS3.3 table C.20.3-1): x -> post (x + d(x)).
+/// The images of one source with the way from the registered frame to them (PS3.3 table C.20.3-1): x -> post (x + d(x)), or
+/// the matrix alone.
 ///
 /// It leads the other way than the matrix of a Spatial Registration. There is no matrix before the grid.
 fn deformable_item(
     case: &CaseResult,
     image: &ImageSeries,
-    field: &Displacement,
-    then: &Affine,
+    (field, then): (Option<&Displacement>, &Affine),
     kind: &Coded,
     comment: &str,
 ) -> Result<InMemDicomObject, ReportError> {
+    let mut item = InMemDicomObject::new_empty();
+    put_uid(&mut item, tags::SOURCE_FRAME_OF_REFERENCE_UID, &identity::frame_of_reference(case, image));
+    put_items(&mut item, tags::REFERENCED_IMAGE_SEQUENCE, instances(image));
+    let comment = plain_text(comment, 64);
+    if !comment.is_empty() {
+        put_text(&mut item, tags::FRAME_OF_REFERENCE_TRANSFORMATION_COMMENT, comment);
+    }
+    put_items(&mut item, tags::REGISTRATION_TYPE_CODE_SEQUENCE, vec![code_item(kind)]);
+    if let Some(field) = field {
+        put_items(&mut item, tags::DEFORMABLE_REGISTRATION_GRID_SEQUENCE, vec![grid_item(field)?]);
+    }
+    put_items(&mut item, tags::POST_DEFORMATION_MATRIX_REGISTRATION_SEQUENCE, vec![matrix_item(then)?]);
+    Ok(item)
+}
+
+/// The displacements at the nodes of a grid.
+fn grid_item(field: &Displacement) -> Result<InMemDicomObject, ReportError> {
     let geometry = field.grid();
     let mut grid = InMemDicomObject::new_empty();
     put_decimals(&mut grid, tags::IMAGE_POSITION_PATIENT, &geometry.origin_mm)?;
@@ -144,17 +165,7 @@ fn deformable_item(
     let known = |vector: &[f32; 3]| if vector.iter().all(|v| v.is_finite()) { *vector } else { [0.0; 3] };
     let bytes = field.vectors().iter().map(known).flat_map(|v| v.map(f32::to_le_bytes)).flatten().collect();
     put_bytes(&mut grid, tags::VECTOR_GRID_DATA, VR::OF, bytes);
-    let mut item = InMemDicomObject::new_empty();
-    put_uid(&mut item, tags::SOURCE_FRAME_OF_REFERENCE_UID, &identity::frame_of_reference(case, image));
-    put_items(&mut item, tags::REFERENCED_IMAGE_SEQUENCE, instances(image));
-    let comment = plain_text(comment, 64);
-    if !comment.is_empty() {
-        put_text(&mut item, tags::FRAME_OF_REFERENCE_TRANSFORMATION_COMMENT, comment);
-    }
-    put_items(&mut item, tags::REGISTRATION_TYPE_CODE_SEQUENCE, vec![code_item(kind)]);
-    put_items(&mut item, tags::DEFORMABLE_REGISTRATION_GRID_SEQUENCE, vec![grid]);
-    put_items(&mut item, tags::POST_DEFORMATION_MATRIX_REGISTRATION_SEQUENCE, vec![matrix_item(then)?]);
-    Ok(item)
+    Ok(grid)
 }
 
 /// A matrix with its type.

@@ -8,14 +8,14 @@ use dicom_object::InMemDicomObject;
 use jiff::tz::Offset;
 
 use super::header;
+use super::selection::put_selection;
 use super::{Document, DocumentKind, ReportError};
 use crate::clock::Timestamp;
-use crate::dicom::codes::code_item;
 use crate::dicom::product;
 use crate::dicom::rejection::RejectionReason;
 use crate::dicom::sr::Evidence;
 use crate::dicom::uid::Uid;
-use crate::dicom::write::{part10, plain_text, put_date_time, put_empty, put_items, put_text, put_uid, reference_item};
+use crate::dicom::write::{part10, plain_text, put_date_time, put_empty, put_text, put_uid};
 
 /// An instance that is taken back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +63,8 @@ pub fn rejection_note(
         evidence.add(study, &instance.series, &instance.sop_class, &instance.sop_instance);
     }
     evidence.put(&mut object, study);
-    put_content(&mut object, rejecting.reason, rejected);
+    let references = rejected.iter().map(|instance| (&instance.sop_class, &instance.sop_instance));
+    put_selection(&mut object, &rejecting.reason.title(), None, references);
     let bytes = part10(&object, uids::EXPLICIT_VR_LITTLE_ENDIAN)?;
     let name = "rejection".to_owned();
     let (sop_class, transfer_syntax) = (
@@ -73,36 +74,6 @@ pub fn rejection_note(
     let kind = DocumentKind::Rejection;
     Ok(Document { kind, name, study: study.clone(), series, sop_class, sop_instance, transfer_syntax, bytes })
 }
-
-/// The content (TID 2010): a title, and what it is about.
-fn put_content(object: &mut InMemDicomObject, reason: RejectionReason, rejected: &[Rejected]) {
-    put_text(object, tags::VALUE_TYPE, "CONTAINER");
-    put_items(object, tags::CONCEPT_NAME_CODE_SEQUENCE, vec![code_item(&reason.title())]);
-    put_text(object, tags::CONTINUITY_OF_CONTENT, "SEPARATE");
-    let mut template = InMemDicomObject::new_empty();
-    put_text(&mut template, tags::MAPPING_RESOURCE, "DCMR");
-    put_text(&mut template, tags::TEMPLATE_IDENTIFIER, "2010");
-    put_items(object, tags::CONTENT_TEMPLATE_SEQUENCE, vec![template]);
-    let items = rejected.iter().map(|instance| {
-        let mut item = InMemDicomObject::new_empty();
-        put_text(&mut item, tags::RELATIONSHIP_TYPE, "CONTAINS");
-        let is_image = !NO_IMAGES.iter().any(|class| instance.sop_class.as_str().starts_with(class));
-        put_text(&mut item, tags::VALUE_TYPE, if is_image { "IMAGE" } else { "COMPOSITE" });
-        let reference = reference_item(&instance.sop_class, &instance.sop_instance);
-        put_items(&mut item, tags::REFERENCED_SOP_SEQUENCE, vec![reference]);
-        item
-    });
-    put_items(object, tags::CONTENT_SEQUENCE, items.collect());
-}
-
-/// Classes, or what they begin with, of instances without pixels: documents, structure sets, registrations.
-const NO_IMAGES: [&str; 5] = [
-    "1.2.840.10008.5.1.4.1.1.88.",
-    "1.2.840.10008.5.1.4.1.1.104.",
-    uids::RT_STRUCTURE_SET_STORAGE,
-    uids::SPATIAL_REGISTRATION_STORAGE,
-    uids::DEFORMABLE_SPATIAL_REGISTRATION_STORAGE,
-];
 
 /// The same instances, rejected for the same reason, give the same note.
 fn identity(rejecting: &Rejecting<'_>, study: &Uid, rejected: &[Rejected]) -> (Uid, Uid) {

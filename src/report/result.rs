@@ -200,6 +200,8 @@ pub struct Measured {
     pub misregistration_error: Option<f64>,
     /// Its root mean square change when the image lies one millimetre off, along either direction of each axis.
     pub delta_mm: Option<f64>,
+    /// Its standard deviation over the perturbations of image and region, where they were asked for.
+    pub within_lesion_sd: Option<f64>,
     /// The value after ComBat, where a model applies.
     pub harmonised_value: Option<f64>,
 }
@@ -298,6 +300,8 @@ pub enum DocumentKind {
     Picture,
     /// Encapsulated PDF.
     Pdf,
+    /// Key object selection that points to the other documents.
+    KeyObjects,
     /// Key object selection that takes documents back.
     Rejection,
 }
@@ -312,6 +316,7 @@ impl DocumentKind {
             Self::Reg => "reg",
             Self::Picture => "picture",
             Self::Pdf => "pdf",
+            Self::KeyObjects => "key-objects",
             Self::Rejection => "rejection",
         }
     }

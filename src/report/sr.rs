@@ -93,7 +93,11 @@ pub(super) fn reports(
         let schemes: BTreeSet<&str> = content.walk().flat_map(schemes_of).collect();
         let schemes = schemes.into_iter().map(scheme_item).collect();
         put_items(&mut object, tags::CODING_SCHEME_IDENTIFICATION_SEQUENCE, schemes);
-        reports.extend(classes.iter().map(|class| in_class(case, object.clone(), subject, *class)));
+        // A long tree is copied only where it is needed again.
+        if let Some((last, others)) = classes.split_last() {
+            reports.extend(others.iter().map(|class| in_class(case, object.clone(), subject, *class)));
+            reports.push(in_class(case, object, subject, *last));
+        }
     }
     Ok(reports)
 }

@@ -7,6 +7,7 @@
 
 mod attributes;
 mod content;
+mod key_objects;
 mod reg;
 mod seg;
 
@@ -83,6 +84,8 @@ pub fn verify(file: &[u8]) -> Vec<Violation> {
         reg::check(&file, &mut violations);
     } else if class == uids::DEFORMABLE_SPATIAL_REGISTRATION_STORAGE {
         reg::check_deformable(&file, &mut violations);
+    } else if class == uids::KEY_OBJECT_SELECTION_DOCUMENT_STORAGE {
+        key_objects::check(&file, &mut violations);
     }
     violations
 }

@@ -82,6 +82,7 @@ fn measured(tag: &str, value: f64) -> Measured {
         unit: "1".to_owned(),
         misregistration_error: None,
         delta_mm: None,
+        within_lesion_sd: None,
         harmonised_value: None,
     }
 }

@@ -16,6 +16,7 @@ mod node;
 mod pacs;
 mod path;
 mod patient;
+mod pictures;
 mod revisions;
 mod sts;
 mod withdrawal;

@@ -1,6 +1,6 @@
 //! dcmtk's `storescp` as the PACS that results go to.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
@@ -9,7 +9,7 @@ use radiomicsd::dicom::part10::{Keep, Part10};
 use radiomicsd::dicom::sr::{Content, Item, read_content};
 
 use super::node::{collect, wait_for};
-use super::shared::dcmtk;
+use super::shared::{dcmtk, free_port};
 
 pub struct Pacs {
     child: Option<Child>,
@@ -23,22 +23,31 @@ impl Drop for Pacs {
     }
 }
 
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 impl Pacs {
     /// A receiver that runs; nothing where dcmtk is not installed.
     pub fn start() -> Option<Self> {
         let mut pacs = Self { child: None, port: free_port(), directory: tempfile::tempdir().unwrap() };
+        std::fs::create_dir(pacs.directory.path().join("files")).unwrap();
         pacs.run().then_some(pacs)
+    }
+
+    fn received(&self) -> PathBuf {
+        self.directory.path().join("received")
+    }
+
+    /// How many instances it received.
+    pub fn n_received(&self) -> usize {
+        std::fs::read_to_string(self.received()).unwrap_or_default().lines().count()
     }
 
     /// Starts the process, again or for the first time.
     pub fn run(&mut self) -> bool {
         let Some(mut storescp) = dcmtk("storescp") else { return false };
         // One child process for each association; files are named by their instances.
-        storescp.args(["--fork", "-aet", "PACS", "+xa", "-od"]).arg(self.directory.path()).arg(self.port.to_string());
+        storescp.args(["--fork", "-aet", "PACS", "+xa", "-od"]).arg(self.directory.path().join("files"));
+        // One line for each instance that comes, also for one that comes again.
+        let received = format!("echo '#f' >> {}", self.received().display());
+        storescp.args(["--exec-on-reception", &received]).arg(self.port.to_string());
         self.child = Some(storescp.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
         wait_for("storescp", || TcpStream::connect(("127.0.0.1", self.port)).ok());
         true
@@ -62,7 +71,7 @@ impl Pacs {
     /// The files that came and are whole, those of this prefix (`SRd`, `SG`); dcmtk names them by kind.
     pub fn files(&self) -> Vec<PathBuf> {
         let mut files = Vec::new();
-        collect(self.directory.path(), &mut files);
+        collect(&self.directory.path().join("files"), &mut files);
         files.retain(|file| Part10::open(file, Keep::Facts).is_ok());
         files.sort();
         files

@@ -147,7 +147,7 @@ print("both ways")
 
 #[test]
 fn pynetdicom_sends_a_patient_and_reads_the_report_that_comes_back() {
-    let port = super::pacs::free_port();
+    let port = super::shared::free_port();
     let Some(mut python) = pynetdicom(BOTH_WAYS) else { return };
     let patient = Patient::tiny();
     let destination = format!("[[destination]]\nae_title = \"PACS\"\naddress = \"127.0.0.1:{port}\"\n");

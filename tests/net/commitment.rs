@@ -17,9 +17,9 @@ use radiomicsd::net::{NodeSettings, Peer as PeerSettings, Status};
 use radiomicsd::store::{CommitmentState, DeliveryState};
 use tokio_util::sync::CancellationToken;
 
-use crate::deliver::{delivering, destination, save, uid};
+use crate::deliver::{delivering, destination, save};
 use crate::peer::{CT, IMPLICIT, Peer, request};
-use crate::support::{Server, data_set_of, open_settings, slice, slice_uid, store_in, title, until};
+use crate::support::{Server, data_set_of, open_settings, slice, slice_uid, store_in, title, uid, until};
 
 const PUSH_MODEL: &str = uids::STORAGE_COMMITMENT_PUSH_MODEL;
 const PUSH_INSTANCE: &str = uids::STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE;

@@ -1,6 +1,5 @@
 //! Sending: to our own receiver, to dcmtk's, and to peers that misbehave.
 
-use std::net::TcpListener as StdListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::Arc;
@@ -17,14 +16,14 @@ use radiomicsd::net::deliver::{
     AssociationError, Backoff, Destination, Item, Outlet, Source, Timeouts, echo, run, send,
 };
 use radiomicsd::net::{NodeSettings, Status};
-use radiomicsd::report::{Document, DocumentKind};
 use radiomicsd::store::{DeliveryState, Store};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::shared::free_port;
 use crate::support::{
-    Server, data_set_of, data_set_offset, dcmtk, open_settings, slice, slice_uid, store_in, title, until,
+    Server, data_set_of, data_set_offset, dcmtk, document, open_settings, slice, slice_uid, store_in, title, uid, until,
 };
 
 pub fn destination(port: u16) -> Destination {
@@ -36,10 +35,6 @@ pub fn destination(port: u16) -> Destination {
         timeouts: Timeouts { connect: wait, association: wait, response: wait, write: wait },
         tls: None,
     }
-}
-
-pub fn uid(text: &str) -> Uid {
-    Uid::parse(text).unwrap()
 }
 
 fn item(number: u16, n: u16) -> Item {
@@ -63,10 +58,6 @@ impl Drop for Receiver {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn free_port() -> u16 {
-    StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Receiver {
@@ -208,17 +199,7 @@ async fn a_slow_answer_runs_into_the_time_out() {
 }
 
 pub fn save(store: &Store, case: &CaseId, numbers: std::ops::Range<u16>) -> Vec<Uid> {
-    let document = |number| Document {
-        kind: DocumentKind::Sr,
-        name: format!("d{number}"),
-        study: uid("1.2.3.1"),
-        series: uid("1.2.3.2"),
-        sop_class: uid(uids::CT_IMAGE_STORAGE),
-        sop_instance: uid(&slice_uid(number)),
-        transfer_syntax: uid(uids::EXPLICIT_VR_LITTLE_ENDIAN),
-        bytes: write::part10(&slice(number, 64), uids::EXPLICIT_VR_LITTLE_ENDIAN).unwrap(),
-    };
-    let documents: Vec<Document> = numbers.map(document).collect();
+    let documents: Vec<_> = numbers.map(|number| document(number, uids::CT_IMAGE_STORAGE)).collect();
     store.save_result(case, 1, &documents, b"", b"{}").unwrap();
     documents.into_iter().map(|document| document.sop_instance).collect()
 }
@@ -281,16 +262,6 @@ async fn delivered_of_two(first_class: &str) -> (Vec<Uid>, Vec<bool>) {
     let directory = tempfile::tempdir().unwrap();
     let store = store_in(directory.path(), 0);
     let case = CaseId("case-1".to_owned());
-    let document = |number, class: &str| Document {
-        kind: DocumentKind::Sr,
-        name: format!("d{number}"),
-        study: uid("1.2.3.1"),
-        series: uid("1.2.3.2"),
-        sop_class: uid(class),
-        sop_instance: uid(&slice_uid(number)),
-        transfer_syntax: uid(uids::EXPLICIT_VR_LITTLE_ENDIAN),
-        bytes: write::part10(&slice(number, 64), uids::EXPLICIT_VR_LITTLE_ENDIAN).unwrap(),
-    };
     let documents = [document(0, first_class), document(1, uids::CT_IMAGE_STORAGE)];
     store.save_result(&case, 1, &documents, b"", b"{}").unwrap();
     let both = [uid(&slice_uid(0)), uid(&slice_uid(1))];
@@ -355,16 +326,6 @@ async fn a_peer_that_refuses_a_class_aborts_stalls_and_is_full_has_everything_on
     let store = store_in(&directory.path().join("store"), 0);
     let case = CaseId("case-1".to_owned());
     let classes = [uids::COMPREHENSIVE3_DSR_STORAGE, uids::COMPREHENSIVE_SR_STORAGE];
-    let document = |number: u16, class: &str| Document {
-        kind: DocumentKind::Sr,
-        name: format!("d{number}"),
-        study: uid("1.2.3.1"),
-        series: uid("1.2.3.2"),
-        sop_class: uid(class),
-        sop_instance: uid(&slice_uid(number)),
-        transfer_syntax: uid(uids::EXPLICIT_VR_LITTLE_ENDIAN),
-        bytes: write::part10(&slice(number, 64), uids::EXPLICIT_VR_LITTLE_ENDIAN).unwrap(),
-    };
     let image = |number| document(number, uids::CT_IMAGE_STORAGE);
     let documents = [document(0, classes[0]), document(1, classes[1]), image(2), image(3), image(4)];
     store.save_result(&case, 1, &documents, b"", b"{}").unwrap();

@@ -1,8 +1,7 @@
 //! What an object names and did not come is asked of a PACS: dcmtk's `dcmqrscp`.
 
-use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,59 +10,29 @@ use radiomicsd::net::receive::Node;
 use radiomicsd::net::{NodeSettings, Peer};
 use tokio_util::sync::CancellationToken;
 
-use crate::deliver::{destination, uid};
-use crate::support::{Server, dcmtk, open_settings, run, said, slice_uid, title, until, write_slices};
+use crate::deliver::destination;
+use crate::shared::archive::Archive;
+use crate::support::{Server, dcmtk, open_settings, run, said, slice_uid, title, uid, until, write_slices};
 
-/// An archive that has what it is sent and moves it to a node called TEST.
-struct Archive {
-    child: Child,
-    port: u16,
-    _directory: tempfile::TempDir,
+/// An archive that has these files and moves them to a node called TEST.
+async fn archive_with(test: SocketAddr, files: &[PathBuf]) -> Option<Archive> {
+    let archive = Archive::start("TEST", test.port())?;
+    let mut storescu = dcmtk("storescu")?;
+    storescu.args(["-R", "-aec", "ARCHIVE", "127.0.0.1", &archive.port.to_string()]).args(files);
+    let output = run(storescu).await;
+    assert!(output.status.success(), "{}", said(&output));
+    Some(archive)
 }
 
-impl Drop for Archive {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Archive {
-    async fn start(test: SocketAddr, files: &[PathBuf]) -> Option<Self> {
-        let mut dcmqrscp = dcmtk("dcmqrscp")?;
-        let directory = tempfile::tempdir().unwrap();
-        let port = StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let storage = directory.path().join("storage");
-        std::fs::create_dir(&storage).unwrap();
-        let configuration = format!(
-            "NetworkTCPPort = {port}\nMaxPDUSize = 16384\nMaxAssociations = 16\n\
-             HostTable BEGIN\ntest = (TEST, 127.0.0.1, {})\nHostTable END\nVendorTable BEGIN\nVendorTable END\n\
-             AETable BEGIN\nARCHIVE {} RW (200, 1024mb) ANY\nAETable END\n",
-            test.port(),
-            storage.display()
-        );
-        let path = directory.path().join("dcmqrscp.cfg");
-        std::fs::write(&path, configuration).unwrap();
-        dcmqrscp.arg("-c").arg(&path).stdout(Stdio::null()).stderr(Stdio::null());
-        let archive = Self { child: dcmqrscp.spawn().unwrap(), port, _directory: directory };
-        until(|| StdStream::connect(("127.0.0.1", port)).is_ok()).await;
-        let mut storescu = dcmtk("storescu")?;
-        storescu.args(["-R", "-aec", "ARCHIVE", "127.0.0.1", &port.to_string()]).args(files);
-        let output = run(storescu).await;
-        assert!(output.status.success(), "{}", said(&output));
-        Some(archive)
-    }
-
-    fn peer(&self) -> Peer {
-        let address = Some(format!("127.0.0.1:{}", self.port));
-        Peer { address, retrieve: true, ..Peer::new(title("ARCHIVE")) }
-    }
+fn peer(archive: &Archive) -> Peer {
+    let address = Some(format!("127.0.0.1:{}", archive.port));
+    Peer { address, retrieve: true, ..Peer::new(title("ARCHIVE")) }
 }
 
 /// A node that retrieves, until the token is cancelled.
 fn retrieving(server: &Server, archive: &Archive) -> CancellationToken {
     server.node.reload(NodeSettings {
-        peers: vec![archive.peer()],
+        peers: vec![peer(archive)],
         retrieve_after: Duration::from_millis(100),
         ..open_settings()
     });
@@ -91,7 +60,7 @@ async fn send(server: &Server, files: &[PathBuf]) {
 async fn a_structure_set_that_comes_alone_brings_its_images_once() {
     let server = Server::start(open_settings()).await;
     let images = fixture("CT");
-    let Some(archive) = Archive::start(server.address, &images).await else { return };
+    let Some(archive) = archive_with(server.address, &images).await else { return };
     let stop = retrieving(&server, &archive);
     let structure_set = fixture("RTSTRUCT1");
     send(&server, &structure_set).await;
@@ -109,14 +78,14 @@ async fn a_structure_set_that_comes_alone_brings_its_images_once() {
 async fn a_series_that_came_in_part_is_completed_and_a_whole_one_is_left_alone() {
     let server = Server::start(open_settings()).await;
     let images = fixture("CT");
-    let Some(archive) = Archive::start(server.address, &images).await else { return };
+    let Some(archive) = archive_with(server.address, &images).await else { return };
     send(&server, &images[..images.len() - 2]).await;
     let stop = retrieving(&server, &archive);
     send(&server, &fixture("RTSTRUCT1")).await;
     until(|| server.store.counts().unwrap().instances == images.len() as u64 + 1).await;
     stop.cancel();
     let whole = Server::start(open_settings()).await;
-    let Some(archive) = Archive::start(whole.address, &images).await else { return };
+    let Some(archive) = archive_with(whole.address, &images).await else { return };
     send(&whole, &images).await;
     let stop = retrieving(&whole, &archive);
     send(&whole, &fixture("RTSTRUCT1")).await;
@@ -129,7 +98,7 @@ async fn a_series_that_came_in_part_is_completed_and_a_whole_one_is_left_alone()
 async fn a_wish_that_was_open_at_a_stop_is_taken_up_at_the_next_start() {
     let server = Server::start(open_settings()).await;
     let images = fixture("CT");
-    let Some(archive) = Archive::start(server.address, &images).await else { return };
+    let Some(archive) = archive_with(server.address, &images).await else { return };
     // Nobody retrieves while it comes.
     send(&server, &fixture("RTSTRUCT1")).await;
     let stop = retrieving(&server, &archive);
@@ -142,7 +111,7 @@ async fn what_a_peer_has_is_found_and_moved_or_told_why_not() {
     let directory = tempfile::tempdir().unwrap();
     let files = write_slices(directory.path(), 0..5, 16);
     let server = Server::start(open_settings()).await;
-    let Some(archive) = Archive::start(server.address, &files).await else { return };
+    let Some(archive) = archive_with(server.address, &files).await else { return };
     let mut archive_at = destination(archive.port);
     archive_at.ae_title = title("ARCHIVE");
     archive_at.calling_ae_title = title("TEST");

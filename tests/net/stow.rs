@@ -11,13 +11,12 @@ use radiomicsd::error::{Duty as _, Retry};
 use radiomicsd::net::Status;
 use radiomicsd::net::deliver::{Backoff, Item, ItemFailure, Outlet, Receiver, Source};
 use radiomicsd::net::stow::{self, StowError, WebServer};
-use radiomicsd::report::{Document, DocumentKind};
 use radiomicsd::store::{DeliveryState, Store};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::deliver::{delivering, save, uid};
-use crate::support::{slice, slice_uid, store_in, until};
+use crate::deliver::{delivering, save};
+use crate::support::{document, slice, slice_uid, store_in, uid, until};
 use crate::tls::Authority;
 use crate::web::{Reply, Web};
 
@@ -151,16 +150,6 @@ async fn a_server_that_fails_stalls_or_aborts_has_everything_once_in_the_end() {
 }
 
 fn save_two_that_say_the_same(store: &Store, case: &CaseId) -> [radiomicsd::dicom::uid::Uid; 2] {
-    let document = |number, class: &str| Document {
-        kind: DocumentKind::Sr,
-        name: format!("d{number}"),
-        study: uid("1.2.3.1"),
-        series: uid("1.2.3.2"),
-        sop_class: uid(class),
-        sop_instance: uid(&slice_uid(number)),
-        transfer_syntax: uid(uids::EXPLICIT_VR_LITTLE_ENDIAN),
-        bytes: write::part10(&slice(number, 64), uids::EXPLICIT_VR_LITTLE_ENDIAN).unwrap(),
-    };
     let documents = [document(0, uids::COMPREHENSIVE3_DSR_STORAGE), document(1, uids::COMPREHENSIVE_SR_STORAGE)];
     store.save_result(case, 1, &documents, b"", b"{}").unwrap();
     documents.map(|document| document.sop_instance)

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use crate::shared::{dcmtk, reference};
+pub use crate::shared::{dcmtk, reference, said};
 use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
@@ -15,6 +15,7 @@ use radiomicsd::dicom::write;
 use radiomicsd::dicom::{facts, likeness};
 use radiomicsd::net::receive::{NewInstance, Node, serve};
 use radiomicsd::net::{AeTitle, NodeSettings};
+use radiomicsd::report::{Document, DocumentKind};
 use radiomicsd::store::{Durability, Store, StoreSettings};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -153,6 +154,24 @@ pub fn slice(number: u16, n: u16) -> InMemDicomObject {
     object
 }
 
+pub fn uid(text: &str) -> Uid {
+    Uid::parse(text).unwrap()
+}
+
+/// A slice as a result: a document of this class, called `d` and its number.
+pub fn document(number: u16, class: &str) -> Document {
+    Document {
+        kind: DocumentKind::Sr,
+        name: format!("d{number}"),
+        study: uid("1.2.3.1"),
+        series: uid("1.2.3.2"),
+        sop_class: uid(class),
+        sop_instance: uid(&slice_uid(number)),
+        transfer_syntax: uid(uids::EXPLICIT_VR_LITTLE_ENDIAN),
+        bytes: write::part10(&slice(number, 64), uids::EXPLICIT_VR_LITTLE_ENDIAN).unwrap(),
+    }
+}
+
 pub fn slice_uid(number: u16) -> String {
     format!("1.2.3.4.{}", number + 1)
 }
@@ -181,8 +200,4 @@ pub fn write_slices(directory: &Path, numbers: std::ops::Range<u16>, n: u16) -> 
 /// Runs a program off the async threads.
 pub async fn run(mut command: Command) -> Output {
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
-}
-
-pub fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Every document of the ten sarcoma patients, in all three report classes, through every validator; the patients' names in ISO_IR 100,
-# ISO_IR 192 and ISO 2022 IR 87 by turns. Usage: RADIOMICSD_REFERENCE=DIR tests/pipeline/all_patients.sh [PROGRAM]
+# ISO_IR 192 and ISO 2022 IR 87 by turns. Prints a row for each patient: documents that passed, of how many, by kind.
+# Usage: RADIOMICSD_REFERENCE=DIR [JOBS=2] tests/pipeline/all_patients.sh [PROGRAM]
 set -euo pipefail
 program=$(readlink -f "${1:-target/debug/radiomicsd}")
 reference=${RADIOMICSD_REFERENCE:?the folder with data and tools}
 cache=${VALIDATE_SR_CACHE:-$HOME/.cache/validate_sr}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+export reference cache work TMPDIR="$work"
 cat >"$work/site.toml" <<TOML
 [storage]
 directory = "$work/storage"
@@ -49,21 +51,38 @@ for file in source.rglob("*"):
         ds.SpecificCharacterSet, ds.PatientName = charset, name
         ds.save_as(target / f"{ds.SOPInstanceUID}.dcm")
 PY
-turn=0 failed=0 passed=0
-for patient in "$reference"/data/sts/STS_*; do
-    mkdir -p "$work/in" "$work/out"
-    "$cache/venv/bin/python" "$work/rename.py" "$patient" "$work/in" "$turn"
-    "$program" process "$work/in" --out "$work/out" --config "$work/site.toml" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
-    for file in "$work"/out/*/*.dcm; do
-        case $(basename "$file") in
-            *-reg-*) verdict=$("$cache/venv/bin/dciodvfy" "$file" 2>&1 | grep -E '^(Error|Abort)' || true); [ -z "$verdict" ] && ok=1 || ok=0 ;;
-            *) verdict=$("$reference/tools/validate_sr/validate_sr.sh" "$file" 2>&1) && ok=1 || ok=0 ;;
-        esac
-        if [ "$ok" = 1 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); printf '%s\n%s\n' "$(basename "$patient") $(basename "$file")" "$verdict"; fi
-    done
-    echo "$(basename "$patient"): $(find "$work/out" -name '*.dcm' | wc -l) documents, name of turn $((turn % 3))"
-    rm -rf "$work/in" "$work/out"
+# Writes one line about one document: patient, kind, verdict. What a failing validator said goes to the log.
+validate() {
+    local file=$1 patient name kind verdict=PASS said
+    patient=$(basename "$(dirname "$(dirname "$file")")") name=$(basename "$file" .dcm)
+    kind=$(sed -E 's/.*(seg|reg|sr).*/\1/' <<<"$name")
+    if [ "$kind" = reg ]; then
+        said=$("$cache/venv/bin/dciodvfy" "$file" 2>&1)
+        ! grep -qE '^(Error|Abort)' <<<"$said" || verdict=FAIL
+    else
+        said=$(LOGDIR="$work/logs/$patient-$name" "$reference/tools/validate_sr/validate_sr.sh" "$file" 2>&1) || verdict=FAIL
+    fi
+    [ "$verdict" = PASS ] || printf '%s %s\n%s\n' "$patient" "$name" "$said" >&2
+    echo "$patient $kind $verdict"
+}
+export -f validate
+
+charsets=("ISO_IR 100" "ISO_IR 192" "ISO 2022 IR 87") turn=0
+for folder in "$reference"/data/sts/STS_*; do
+    patient=$(basename "$folder")
+    mkdir -p "$work/in/$patient" "$work/out/$patient"
+    "$cache/venv/bin/python" "$work/rename.py" "$folder" "$work/in/$patient" "$turn"
+    "$program" process "$work/in/$patient" --out "$work/out/$patient" --config "$work/site.toml" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+    rm -rf "$work/in/$patient"
+    echo "$patient ${charsets[turn % 3]}" >>"$work/patients"
     turn=$((turn + 1))
 done
-echo "$passed documents passed, $failed failed"
-[ "$failed" = 0 ]
+find "$work/out" -name '*.dcm' -print0 | sort -z | xargs -0 -P "${JOBS:-2}" -I{} bash -c 'validate "$1"' _ {} >"$work/verdicts"
+awk '
+    FNR == NR { n[$1, $2]++; ok[$1, $2] += $3 == "PASS"; all++; passed += $3 == "PASS"; next }
+    FNR == 1 { printf "%-8s  %-16s  %-14s  %-5s  %s\n", "patient", "patient name in", "SR (3 classes)", "SEG", "REG" }
+    { patient = $1; sub(/^[^ ]* /, ""); incomplete += n[patient, "sr"] != 3 || n[patient, "seg"] != 3
+      printf "%-8s  %-16s  %-14s  %-5s  %s\n", patient, $0, of("sr"), of("seg"), of("reg") }
+    function of(kind) { return ok[patient, kind] + 0 "/" n[patient, kind] + 0 }
+    END { print passed " of " all " documents passed every validator"; exit passed != all || all == 0 || incomplete }
+' "$work/verdicts" "$work/patients"

@@ -89,6 +89,7 @@ impl<'a> Around<'a> {
             covariates: None,
             protect: Vec::new(),
             settings_sha256: None,
+            repeatable: None,
             settings,
             n_632: None,
             out: storage.join("bundle"),

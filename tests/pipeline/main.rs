@@ -12,6 +12,7 @@ mod fused;
 mod fusion;
 mod harmonise;
 mod misregistration;
+mod perturbations;
 mod phantom;
 mod refusals;
 mod sarcoma;

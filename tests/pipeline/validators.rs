@@ -1,42 +1,17 @@
 //! Every validator that there is, on the documents of the synthetic and of a real patient; skipped aloud where they are not
 //! set up.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use radiomicsd::dicom::sr::SrClass;
 use radiomicsd::phantom::{MrStudy, PhantomSettings};
 use radiomicsd::report::{CaseResult, Wanted, documents_wanted};
 
 use crate::sarcoma;
+use crate::shared::validators;
 use crate::support::{Case, TRUST, config, patient, reference};
 
-/// The validators' script, where it can run.
-fn script() -> Option<PathBuf> {
-    let cache = std::env::var_os("VALIDATE_SR_CACHE").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cache/validate_sr")))?;
-    let script = reference()?.join("tools/validate_sr/validate_sr.sh");
-    let ready = script.is_file() && cache.join("venv/bin/dciodvfy").is_file();
-    if !ready {
-        crate::shared::skipped("the validators are not set up");
-    }
-    ready.then_some(script)
-}
-
-/// Writes the documents where they can be looked at afterwards, and runs all validators on each.
 fn validate(name: &str, result: &CaseResult) {
-    let Some(script) = script() else { return };
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pipeline").join(name);
-    std::fs::create_dir_all(&folder).unwrap();
     let wanted = Wanted { sr_classes: SrClass::ALL.to_vec(), ..Wanted::default() };
-    for document in documents_wanted(result, &wanted).unwrap() {
-        let file = folder.join(format!("{}.dcm", document.name));
-        std::fs::write(&file, &document.bytes).unwrap();
-        let output = Command::new(&script).arg(&file).output().unwrap();
-        let verdict = String::from_utf8_lossy(&output.stdout).into_owned();
-        println!("{verdict}");
-        assert!(output.status.success(), "{}:\n{verdict}", file.display());
-    }
+    validators::validate(&format!("pipeline/{name}"), &documents_wanted(result, &wanted).unwrap());
 }
 
 #[test]

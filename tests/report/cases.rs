@@ -296,6 +296,7 @@ fn measured(plan: &Plan, row: &Row, image_unit: &str, offset: f64) -> Measured {
         value,
         unit: unit.replace('=', image_unit),
         delta_mm: None,
+        within_lesion_sd: (family == "glcm" || id == "Q4LE").then_some(value / 30.0),
         misregistration_error: (id == "Q4LE" && filter == "none").then_some(value / 100.0),
         harmonised_value: (plan.harmonised && family == "glcm").then_some(value * 0.98),
     }
@@ -319,6 +320,7 @@ fn texture(n: usize, offset: f64) -> Measured {
         unit: "1".into(),
         misregistration_error: None,
         delta_mm: None,
+        within_lesion_sd: None,
         harmonised_value: None,
     }
 }

@@ -1,7 +1,10 @@
 //! What is in the documents.
 
+use std::time::Duration;
+
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::{DefaultDicomObject, OpenFileOptions};
+use radiomicsd::dicom::attributes::{items, numbers as numbers_of, texts};
 use radiomicsd::dicom::codes::concepts as c;
 use radiomicsd::dicom::part10::{Keep, header_of};
 use radiomicsd::dicom::sr::{Content, Item, SrClass, read_content};
@@ -13,7 +16,7 @@ use radiomicsd::report::{
 
 use super::cases::{Plan, case, uid};
 
-fn open(document: &Document) -> DefaultDicomObject {
+pub fn open(document: &Document) -> DefaultDicomObject {
     OpenFileOptions::new().from_reader(&document.bytes[..]).unwrap()
 }
 
@@ -114,7 +117,7 @@ fn every_value_is_in_the_report_to_the_last_bit() {
     assert_eq!(raw.len(), expected.len());
     for (found, expected) in raw.iter().zip(expected) {
         let values = expected.values.iter().filter(|measured| measured.family != "cross");
-        let values = values.flat_map(|v| [Some(v.value), v.misregistration_error]).flatten();
+        let values = values.flat_map(|v| [Some(v.value), v.misregistration_error, v.within_lesion_sd]).flatten();
         let values: Vec<u64> = values.map(f64::to_bits).collect();
         assert_eq!(numbers(found).into_iter().map(f64::to_bits).collect::<Vec<_>>(), values);
     }
@@ -188,38 +191,6 @@ fn a_model_that_says_nothing_gives_a_report_with_the_code_of_its_reason_and_no_n
     }
     let told = &radiomicsd::report::report_json(&case)["predictions"][0];
     assert_eq!((&told["status"], &told["code"]), (&"refused".into(), &"pattern_not_validated".into()));
-}
-
-#[test]
-fn a_registration_object_takes_the_moving_images_into_the_references_frame() {
-    let wanted = Wanted { kinds: vec![DocumentKind::Reg], ..Wanted::default() };
-    for other_study in [false, true] {
-        let case = case(&Plan { other_study, ..Plan::default() });
-        let documents = documents_wanted(&case, &wanted).unwrap();
-        let document = documents.iter().find(|document| document.kind == DocumentKind::Reg).unwrap();
-        assert_eq!((document.name.as_str(), &document.study), ("reg-PT", &uid("study")));
-        let object = open(document);
-        let items = object.element(tags::REGISTRATION_SEQUENCE).unwrap().items().unwrap().to_vec();
-        let matrix = |item: &dicom_object::InMemDicomObject| {
-            let first =
-                |item: &dicom_object::InMemDicomObject, tag| item.element(tag).unwrap().items().unwrap()[0].clone();
-            let matrix = first(&first(item, tags::MATRIX_REGISTRATION_SEQUENCE), tags::MATRIX_SEQUENCE);
-            let kind = matrix.element(tags::FRAME_OF_REFERENCE_TRANSFORMATION_MATRIX_TYPE).unwrap().to_str().unwrap();
-            assert_eq!(kind, "RIGID");
-            matrix.element(tags::FRAME_OF_REFERENCE_TRANSFORMATION_MATRIX).unwrap().to_multi_float64().unwrap()
-        };
-        assert_eq!(items.len(), 2);
-        let identity = matrix(&items[0]);
-        assert!(identity.iter().enumerate().all(|(n, v)| (v - if n % 5 == 0 { 1.0 } else { 0.0 }).abs() < 1e-15));
-        let moving = matrix(&items[1]);
-        let point = [12.0, -34.0, 56.0];
-        let there = case.registrations[0].fixed_to_moving.apply(point);
-        for row in 0..3 {
-            let back: f64 =
-                (0..3).map(|column| moving[4 * row + column] * there[column]).sum::<f64>() + moving[4 * row + 3];
-            assert!((back - point[row]).abs() < 1e-9, "{back} {}", point[row]);
-        }
-    }
 }
 
 #[test]
@@ -451,6 +422,37 @@ fn a_segment_has_the_tracking_uid_of_its_raw_native_group() {
 }
 
 #[test]
+fn a_segment_is_coded_has_a_colour_and_says_which_program_made_it_where_no_person_drew_it_there() {
+    let case = case(&Plan::default());
+    let documents = documents(&case).unwrap();
+    for image in &case.images {
+        let seg = open(documents.iter().find(|document| document.name == format!("seg-{}", image.role)).unwrap());
+        let series = items(&seg, tags::REFERENCED_SERIES_SEQUENCE);
+        assert_eq!(texts(&series[0], tags::SERIES_INSTANCE_UID), [image.series.as_str()]);
+        assert_eq!(items(&series[0], tags::REFERENCED_INSTANCE_SEQUENCE).len(), image.slices.len());
+        let segments = items(&seg, tags::SEGMENT_SEQUENCE);
+        let colours = segments.iter().map(|one| numbers_of(one, tags::RECOMMENDED_DISPLAY_CIE_LAB_VALUE).unwrap());
+        let colours: Vec<String> = colours.map(|lab| format!("{lab:?}")).collect();
+        assert!(colours[0].matches(", ").count() == 2 && colours[0] != colours[1], "{colours:?}");
+        for (segment, lesion) in segments.iter().zip(&case.lesions) {
+            let code = |tag| texts(&items(segment, tag)[0], tags::CODE_VALUE).remove(0);
+            let kind = code(tags::SEGMENTED_PROPERTY_TYPE_CODE_SEQUENCE);
+            assert_eq!(kind == "108369006", lesion.finding.is_some(), "{kind}");
+            assert!(!code(tags::SEGMENTED_PROPERTY_CATEGORY_CODE_SEQUENCE).is_empty());
+            let made = texts(segment, tags::SEGMENT_ALGORITHM_TYPE).remove(0);
+            let expected = match (lesion.number, image.role.as_str()) {
+                (1, "MR_T1") => "SEMIAUTOMATIC",
+                (1, _) => "MANUAL",
+                _ => "AUTOMATIC",
+            };
+            assert_eq!(made, expected);
+            let names = texts(segment, tags::SEGMENT_ALGORITHM_NAME);
+            assert_eq!(names.iter().any(|name| name.starts_with("radiomicsd")), made != "MANUAL", "{names:?}");
+        }
+    }
+}
+
+#[test]
 fn the_table_has_a_row_for_each_value_and_its_numbers_read_back_the_same() {
     let case = case(&Plan::default());
     let table = features_csv(&case).unwrap();
@@ -494,19 +496,24 @@ fn a_result_that_contradicts_itself_makes_no_document() {
     }
 }
 
+/// How long this thread has run: the time that work takes where nothing else is done, as a test cannot ask for.
+fn time_run() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(text.split_whitespace().next().unwrap().parse().unwrap())
+}
+
 #[test]
 fn a_long_report_is_written_quickly_and_takes_at_most_a_kilobyte_per_measurement() {
     let spaces = vec![Space::Native];
     let plan = Plan { lesions: 1, features: 500, harmonised: false, outputs: false, spaces, ..Plan::default() };
     let case = case(&plan);
     let run = || {
-        let start = std::time::Instant::now();
+        let start = time_run();
         let documents = documents(&case).unwrap();
-        (start.elapsed(), documents.iter().find(|document| document.kind == DocumentKind::Sr).unwrap().bytes.len())
+        (time_run() - start, documents.iter().find(|document| document.kind == DocumentKind::Sr).unwrap().bytes.len())
     };
-    let (elapsed, size) = (0..5).map(|_| run()).min().unwrap();
-    println!("3 x 500 features: {} bytes per measurement, {elapsed:?}", size / 1500);
+    let (elapsed, size) = (0..10).map(|_| run()).min().unwrap();
+    super::shared::aloud(&format!("3 x 500 features: {} bytes per measurement, {elapsed:?}", size / 1500));
     assert!(size <= 1500 * 1000, "{size} bytes");
-    // 100 ms on a free machine, checked twice over because tests run side by side.
-    assert!(elapsed.as_millis() < 200, "{elapsed:?}");
+    assert!(elapsed < Duration::from_millis(100), "{elapsed:?}");
 }

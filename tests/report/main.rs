@@ -15,5 +15,7 @@ mod broken;
 mod cases;
 mod changes;
 mod contents;
+mod key_objects;
 mod pictures;
+mod registrations;
 mod validators;

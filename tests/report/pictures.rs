@@ -1,7 +1,6 @@
 //! Pictures and the PDF: where things lie in them, that they stay as a person saw them, and that other programs open them.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use dicom_dictionary_std::tags;
@@ -14,6 +13,7 @@ use radiomicsd::report::{
 use radiomicsd::store::Digest;
 
 use super::cases::{Plan, case, mask};
+use super::shared::{encapsulated, poppler};
 
 /// Pixels of a panel, and where the first one begins.
 const SIDE: usize = 288;
@@ -171,6 +171,21 @@ fn the_same_result_gives_the_same_bytes_and_says_nothing_of_the_patient() {
 }
 
 #[test]
+fn a_lesion_in_lung_is_shown_in_the_window_of_lung_and_any_other_in_that_of_soft_tissue() {
+    let grey_beside = |around: f32| {
+        let mut case = with_volumes(case(&Plan::default()));
+        let mut volume = Volume::clone(&case.volumes["CT"]);
+        volume.voxels.mapv_inplace(|value| if value < 0.0 { around } else { value });
+        case.volumes.insert("CT".into(), Arc::new(volume));
+        let documents = documents_wanted(&case, &wanted()).unwrap();
+        Pixels::of(named(&documents, "picture-1")).at(0, 0, [30, 30])[0]
+    };
+    let share = |value: f64, [black, white]: [f64; 2]| (255.0 * (value - black) / (white - black)).round() as u8;
+    assert_eq!(grey_beside(-100.0), share(-100.0, [-160.0, 240.0]));
+    assert_eq!(grey_beside(-810.0), share(-810.0, [-1350.0, 150.0]));
+}
+
+#[test]
 fn without_images_there_are_numbers_and_a_summary() {
     let documents = documents_wanted(&case(&Plan { lesions: 1, ..Plan::default() }), &wanted()).unwrap();
     let names: Vec<_> = documents.iter().skip(3).map(|document| document.name.as_str()).collect();
@@ -180,27 +195,11 @@ fn without_images_there_are_numbers_and_a_summary() {
 /// The PDF of a case as a file.
 fn pdf(name: &str, documents: &[Document]) -> PathBuf {
     let object = OpenFileOptions::new().from_reader(&named(documents, "pdf").bytes[..]).unwrap();
-    let bytes = object.element(tags::ENCAPSULATED_DOCUMENT).unwrap().to_bytes().unwrap();
-    let length: u32 = object.element(tags::ENCAPSULATED_DOCUMENT_LENGTH).unwrap().to_int().unwrap();
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("report/pictures");
     std::fs::create_dir_all(&folder).unwrap();
     let file = folder.join(format!("{name}.pdf"));
-    std::fs::write(&file, &bytes[..length as usize]).unwrap();
+    std::fs::write(&file, encapsulated(&object)).unwrap();
     file
-}
-
-/// What a program of poppler says; nothing where it is not installed.
-fn poppler(program: &str, arguments: &[&str], file: &Path) -> Option<String> {
-    let mut command = Command::new(program);
-    let command = command.args(arguments).arg(file).stdin(Stdio::null());
-    let command = if program == "pdftotext" { command.arg("-") } else { command };
-    let Ok(output) = command.output() else {
-        super::shared::skipped("poppler is not installed");
-        return None;
-    };
-    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success() && errors.is_empty(), "{program}: {errors}");
-    Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 fn n_pages(file: &Path) -> Option<u32> {

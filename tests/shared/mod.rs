@@ -1,9 +1,16 @@
 //! What several test programs share: where the reference data are, and the programs that play the other side.
 #![allow(dead_code, reason = "each test program takes a part of it")]
 
+pub mod archive;
+pub mod validators;
+
 use std::io::Write as _;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+
+use dicom_dictionary_std::tags;
+use dicom_object::InMemDicomObject;
 
 /// Says something with the name of the test, past the harness, which keeps what passing tests print to itself.
 pub fn aloud(what: &str) {
@@ -55,6 +62,33 @@ pub fn pynetdicom(script: &str) -> Option<Command> {
     let mut command = Command::new("python3");
     command.args(["-c", script]).stdin(Stdio::null());
     Some(command)
+}
+
+/// A port that nobody listens on.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// What a program of poppler says of a PDF; nothing where it is not installed.
+pub fn poppler(program: &str, arguments: &[&str], file: &Path) -> Option<String> {
+    let mut command = Command::new(program);
+    let command = command.args(arguments).arg(file).stdin(Stdio::null());
+    let command = if program == "pdftotext" { command.arg("-") } else { command };
+    let Ok(output) = command.output() else {
+        skipped("poppler is not installed");
+        return None;
+    };
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && errors.is_empty(), "{program}: {errors}");
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The file in an Encapsulated PDF.
+pub fn encapsulated(object: &InMemDicomObject) -> Vec<u8> {
+    let length: u32 = object.element(tags::ENCAPSULATED_DOCUMENT_LENGTH).unwrap().to_int().unwrap();
+    let mut bytes = object.element(tags::ENCAPSULATED_DOCUMENT).unwrap().to_bytes().unwrap().into_owned();
+    bytes.truncate(length as usize);
+    bytes
 }
 
 /// Everything that a program printed.

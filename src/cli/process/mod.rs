@@ -63,6 +63,8 @@ enum Also {
     Picture,
     /// A summary of one to three pages
     Pdf,
+    /// A key object selection that points to the other documents
+    KeyObjects,
 }
 
 impl From<Also> for DocumentKind {
@@ -71,6 +73,7 @@ impl From<Also> for DocumentKind {
             Also::Reg => Self::Reg,
             Also::Picture => Self::Picture,
             Also::Pdf => Self::Pdf,
+            Also::KeyObjects => Self::KeyObjects,
         }
     }
 }
@@ -132,7 +135,7 @@ fn measure(
     };
     std::fs::create_dir_all(out).map_err(|error| CliError::failed("--out", error))?;
     let now = created_at()?;
-    let wanted = also.iter().fold(wanted(&config), |wanted, kind| wanted.with((*kind).into()));
+    let wanted = wanted(&config).with(&also.iter().map(|kind| (*kind).into()).collect::<Vec<DocumentKind>>());
     let changes = group(&folder, &config, now);
     let mut cases = Vec::new();
     for change in changes {

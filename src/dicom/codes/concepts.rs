@@ -168,6 +168,10 @@ pub const AVERAGED_SLICES_2D: Coded = Coded::of("IBSI", "8QNN", "2D, averaged ov
 
 // Equipment and derivation (CID 7005, 7202, 7203)
 
+/// Title of a key object selection (CID 7010).
+pub const FOR_RESEARCH: Coded = Coded::of("DCM", "113009", "For Research");
+/// TID 2010.
+pub const KEY_OBJECT_DESCRIPTION: Coded = Coded::of("DCM", "113012", "Key Object Description");
 /// (109101, DCM, "Acquisition Equipment").
 pub const ACQUISITION_EQUIPMENT: Coded = Coded::of("DCM", "109101", "Acquisition Equipment");
 /// (113076, DCM, "Segmentation").
@@ -243,6 +247,9 @@ pub const SYNERGY: Coded =
     Coded::of(super::OWN, "SYNERGY", "Cross-modality covariance synergy (Frobenius norm of block)");
 /// Error of a feature from misregistration: our own.
 pub const MISREGISTRATION_ERROR: Coded = Coded::of(super::OWN, "MISREGERR", "Error of a feature from misregistration");
+/// Within-lesion standard deviation of a feature, over perturbations of image and region: our own.
+pub const WITHIN_LESION_SD: Coded =
+    Coded::of(super::OWN, "WITHINLESIONSD", "Within-lesion standard deviation of a feature");
 /// Feature: our own.
 pub const FEATURE: Coded = Coded::of(super::OWN, "FEATURE", "Feature");
 /// Passed: our own.

@@ -65,6 +65,17 @@ impl Perturb {
         ];
         rules.iter().find(|(holds, _)| !holds).map(|(_, expected)| *expected)
     }
+
+    /// In words, for documents.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let Self { count, shift_voxels, rotation_deg, noise, contour, growth, seed } = self;
+        let mut parts = vec![format!("{count} draws from seed {seed}")];
+        parts.push(format!("shift to {shift_voxels} voxels, rotation to {rotation_deg} degrees, growth to {growth}"));
+        parts.extend(noise.then(|| "noise".to_owned()));
+        parts.extend(contour.then(|| "contour".to_owned()));
+        parts.join(", ")
+    }
 }
 
 /// One draw: the same for every region.

@@ -129,7 +129,11 @@ fn proposed() -> String {
         ),
         (uids::SECONDARY_CAPTURE_IMAGE_STORAGE, explicit, "pictures, where a destination lists them"),
         (uids::ENCAPSULATED_PDF_STORAGE, explicit, "the summary, where a destination lists it"),
-        (uids::KEY_OBJECT_SELECTION_DOCUMENT_STORAGE, explicit, "rejection notes about results that were withdrawn"),
+        (
+            uids::KEY_OBJECT_SELECTION_DOCUMENT_STORAGE,
+            explicit,
+            "rejection notes about results that were withdrawn; results ready, where a destination lists it",
+        ),
         (VERIFICATION, both, "is a destination there"),
         (STORAGE_COMMITMENT, both, "commitment to what was delivered"),
         (uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND, both, "what a named series has"),

@@ -132,6 +132,19 @@ const PDF_TYPE_2: &[Tag] = &[
     tags::CONCEPT_NAME_CODE_SEQUENCE,
 ];
 
+const SELECTION_TYPE_1: &[Tag] = &[
+    tags::CONTENT_DATE,
+    tags::CONTENT_TIME,
+    tags::CURRENT_REQUESTED_PROCEDURE_EVIDENCE_SEQUENCE,
+    tags::VALUE_TYPE,
+    tags::CONCEPT_NAME_CODE_SEQUENCE,
+    tags::CONTINUITY_OF_CONTENT,
+    tags::CONTENT_TEMPLATE_SEQUENCE,
+    tags::CONTENT_SEQUENCE,
+];
+
+const SELECTION_TYPE_2: &[Tag] = &[tags::REFERENCED_PERFORMED_PROCEDURE_STEP_SEQUENCE];
+
 /// Adds what the attributes of a document break.
 pub(super) fn check(file: &DefaultDicomObject, violations: &mut Vec<Violation>) {
     let class = file.meta().media_storage_sop_class_uid().trim_end_matches('\0').to_owned();
@@ -141,6 +154,7 @@ pub(super) fn check(file: &DefaultDicomObject, violations: &mut Vec<Violation>) 
         uids::SPATIAL_REGISTRATION_STORAGE | uids::DEFORMABLE_SPATIAL_REGISTRATION_STORAGE => (REG_TYPE_1, SEG_TYPE_2),
         uids::SECONDARY_CAPTURE_IMAGE_STORAGE => (CAPTURE_TYPE_1, CAPTURE_TYPE_2),
         uids::ENCAPSULATED_PDF_STORAGE => (PDF_TYPE_1, PDF_TYPE_2),
+        uids::KEY_OBJECT_SELECTION_DOCUMENT_STORAGE => (SELECTION_TYPE_1, SELECTION_TYPE_2),
         _ => (&[], &[]),
     };
     // The two kinds of registrations differ in where the transform is.

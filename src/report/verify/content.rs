@@ -194,7 +194,7 @@ fn unit_fits(concept: &Coded, unit: &Coded) -> bool {
 }
 
 /// SOP class by SOP instance of everything in the evidence sequences.
-fn evidence(document: &InMemDicomObject) -> HashMap<String, String> {
+pub(super) fn evidence(document: &InMemDicomObject) -> HashMap<String, String> {
     let mut known = HashMap::new();
     let one = |object: &InMemDicomObject, tag: Tag| texts(object, tag).into_iter().next().unwrap_or_default();
     for tag in [tags::CURRENT_REQUESTED_PROCEDURE_EVIDENCE_SEQUENCE, tags::PERTINENT_OTHER_EVIDENCE_SEQUENCE] {

@@ -10,7 +10,11 @@ use crate::dicom::attributes::{first_item, has_value, items, numbers};
 /// Adds what a deformable registration breaks.
 pub(super) fn check_deformable(document: &InMemDicomObject, violations: &mut Vec<Violation>) {
     let mut n_grids = 0;
-    for item in items(document, tags::DEFORMABLE_REGISTRATION_SEQUENCE) {
+    let registered = items(document, tags::DEFORMABLE_REGISTRATION_SEQUENCE);
+    if registered.len() < 2 {
+        violations.push(Violation::Registration("it has no two sets of images"));
+    }
+    for item in registered {
         if !has_value(item, tags::SOURCE_FRAME_OF_REFERENCE_UID) {
             violations.push(Violation::Registration("an item names no source frame of reference"));
         }

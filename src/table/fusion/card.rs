@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use super::files::BundleFile;
+use super::repeatable::Repeatable;
 use super::train::TrainOptions;
 use crate::fuse::{Dataset, EVENTS_MIN, Evaluation, Pattern, Synergy, Trained};
 
@@ -32,6 +33,8 @@ pub struct Card {
     pub blocks: Vec<CardBlock>,
     /// The covariates that harmonisation keeps.
     pub protect: Vec<String>,
+    /// Which features could be learned from, where not all.
+    pub repeatable: Option<Repeatable>,
     /// The settings under which the features were measured.
     pub settings_sha256: Option<String>,
     /// How it was validated, in a sentence.
@@ -92,6 +95,7 @@ impl Card {
             model: format!("{} fusion, {}", trained.method.fusion(), trained.method.name()),
             blocks: blocks.collect(),
             protect: options.protect.clone(),
+            repeatable: options.repeatable.clone(),
             settings_sha256: file.settings_sha256.clone(),
             validation,
             evaluations: trained.evaluations.clone(),
@@ -115,6 +119,14 @@ impl Card {
         line("Settings", self.settings_sha256.as_deref().unwrap_or("not known: they are not checked"));
         let protect = if self.protect.is_empty() { "none".to_owned() } else { self.protect.join(", ") };
         line("Covariates kept by harmonisation", &protect);
+        if let Some(Repeatable { icc_min, .. }) = &self.repeatable {
+            line(
+                "Features",
+                &format!(
+                    "those whose ICC(2,1) over perturbations is {icc_min} or more, by the lower end of its 95 % interval, and those it is not known of"
+                ),
+            );
+        }
         line("Source of data, setting, dates, eligibility", "to be filled by who trained it");
         line("Intended use and users", "research; to be filled by who trained it");
         if self.forced {

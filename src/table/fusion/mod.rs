@@ -7,6 +7,7 @@ mod load;
 mod onnx;
 mod plots;
 mod predict;
+mod repeatable;
 mod train;
 
 pub use clinic::{clinic, clinical_values};
@@ -14,4 +15,5 @@ pub use files::{BundleFile, BundleState, Listed, STATES_FILE, activate, active, 
 pub use load::{BlockTable, Cohorts, Inputs};
 pub use onnx::{ImportOptions, ImportOutcome, import};
 pub use predict::{EvaluateOptions, EvaluateOutcome, PredictOptions, PredictOutcome, evaluate, predict};
+pub use repeatable::Repeatable;
 pub use train::{TrainOptions, TrainOutcome, train};

@@ -9,6 +9,7 @@ use super::super::json::write_json;
 use super::super::wide::{WideTable, number_text};
 use super::files::{BundleContent, BundleFile};
 use super::load::{Cohorts, Inputs, outcomes};
+use super::repeatable::Repeatable;
 use super::{card, plots};
 use crate::clock::Timestamp;
 use crate::fuse::{self, Dataset, Evaluation, Synergy, TrainSettings, Trained};
@@ -33,6 +34,8 @@ pub struct TrainOptions {
     pub protect: Vec<String>,
     /// The settings under which the features were measured, where the tables do not tell.
     pub settings_sha256: Option<String>,
+    /// Which features may be learned from, where not all.
+    pub repeatable: Option<Repeatable>,
     /// How it is trained.
     pub settings: TrainSettings,
     /// Resamples of the .632+ estimate; none: it is not made.
@@ -52,6 +55,8 @@ pub struct TrainOutcome {
     pub n: usize,
     /// Those with the event.
     pub events: usize,
+    /// Features that were left out as not repeatable.
+    pub n_not_repeatable: usize,
     /// Events per chosen feature.
     pub events_per_variable: f64,
     /// Every model, baseline and the control.
@@ -66,7 +71,7 @@ pub struct TrainOutcome {
 /// When a table cannot be read, a guard refuses, or the folder cannot be written.
 pub fn train(options: &TrainOptions, now: Timestamp, step: &(dyn Fn() + Sync)) -> Result<TrainOutcome, TableError> {
     let data = dataset(options)?;
-    let Cohort { data, settings_sha256 } = data;
+    let Cohort { data, settings_sha256, n_not_repeatable } = data;
     let mut trained = fuse::train(&data, &options.endpoint, &options.settings, step)?;
     let place = trained.evaluations.iter().position(|evaluation| {
         evaluation.fusion == trained.method.fusion() && evaluation.model == trained.method.name()
@@ -89,6 +94,7 @@ pub fn train(options: &TrainOptions, now: Timestamp, step: &(dyn Fn() + Sync)) -
         model: format!("{} {}", trained.method.fusion(), trained.method.name()),
         n: data.patients.len(),
         events: data.outcome.n_events(),
+        n_not_repeatable,
         events_per_variable: trained.events_per_variable,
         evaluations: trained.evaluations,
         synergy: trained.synergy,
@@ -98,10 +104,14 @@ pub fn train(options: &TrainOptions, now: Timestamp, step: &(dyn Fn() + Sync)) -
 struct Cohort {
     data: Dataset,
     settings_sha256: Option<String>,
+    n_not_repeatable: usize,
 }
 
 fn dataset(options: &TrainOptions) -> Result<Cohort, TableError> {
     let mut cohorts = Cohorts::read(&options.inputs)?;
+    // Before any outcome is read: what is left out owes nothing to it.
+    let repeatable = options.repeatable.as_ref().map(|repeatable| repeatable.keep(&mut cohorts.blocks));
+    let n_not_repeatable = repeatable.transpose()?.unwrap_or(0);
     let table = WideTable::read(&options.outcome)?;
     let date = options.outcome_date.as_deref();
     let outcomes = outcomes(&table, &options.endpoint, options.time.as_deref(), date, &cohorts.scanned)?;
@@ -110,7 +120,7 @@ fn dataset(options: &TrainOptions) -> Result<Cohort, TableError> {
     }
     cohorts.also_known(table);
     let data = cohorts.dataset(&outcomes, &options.protect)?;
-    Ok(Cohort { data, settings_sha256: cohorts.settings_sha256 })
+    Ok(Cohort { data, settings_sha256: cohorts.settings_sha256, n_not_repeatable })
 }
 
 fn write_folder(
