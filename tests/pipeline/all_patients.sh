@@ -34,8 +34,9 @@ address = "127.0.0.1:104"
 send = ["sr", "seg", "reg"]
 TOML
 cat >"$work/rename.py" <<'PY'
-import pathlib, sys
+import pathlib, sys, warnings
 import pydicom
+warnings.filterwarnings("ignore")  # identifiers of these patients are longer than their VR allows
 source, target, turn = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), int(sys.argv[3])
 charset, name = [
     ("ISO_IR 100", "Grün^Jürgen"),
