@@ -193,7 +193,7 @@ fn one_command_measures_a_folder_of_patients_and_judges_a_bundle_on_them() {
     let found = answer(folder, &[&evaluate[..], &["--out", "e.json"], &options].concat());
     let judged = &found["evaluations"][0];
     let (n, auc) = (judged["n"].as_u64().unwrap(), judged["auc"].as_f64().unwrap());
-    assert!(n >= 13 && auc > 0.75, "{found}");
+    assert!(n >= 5 && auc > 0.75, "{found}");
     // Everybody is either judged or refused with a reason.
     let refused = found["refused"].as_object().unwrap().values().map(|n| n.as_u64().unwrap());
     assert_eq!(n + refused.sum::<u64>(), 20, "{found}");
