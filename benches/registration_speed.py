@@ -29,7 +29,7 @@ def phantom(work):
     texture = ndimage.gaussian_filter(rng.normal(size=(n, n, n)).astype(np.float32), 6)
     texture = (texture - texture.min()) / np.ptp(texture)
     z, y, x = np.meshgrid(*[np.arange(n) - (n - 1) / 2] * 3, indexing="ij")
-    body = 1 / (1 + np.exp(1.5 * (np.sqrt((x / 1.1) ** 2 + (y / 0.8) ** 2 + z**2 + 6 * z) - 90)))
+    body = 1 / (1 + np.exp(1.5 * (np.sqrt((x / 1.1) ** 2 + (y / 0.8) ** 2 + (z + 3) ** 2) - 90)))
     anatomy = body * (0.4 + 0.6 * texture)
     fixed = (-1000 + 1900 * anatomy).astype(np.float32)
     moving = (4 * anatomy * (1.4 - anatomy)).astype(np.float32)

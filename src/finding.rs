@@ -71,6 +71,8 @@ pub enum FindingKind {
     RoleMissing,
     /// Images that share a Frame of Reference are not in register.
     FrameOfReferenceMisaligned,
+    /// Images share a Frame of Reference, and nothing in them could verify it.
+    FrameOfReferenceUnverified,
     /// No trusted registration.
     RegistrationNotTrusted,
     /// The images fit only when the matrix of a registration object is inverted.
@@ -165,6 +167,7 @@ impl FindingKind {
         Self::AmbiguousSeries,
         Self::RoleMissing,
         Self::FrameOfReferenceMisaligned,
+        Self::FrameOfReferenceUnverified,
         Self::RegistrationNotTrusted,
         Self::RegistrationObjectInverted,
         Self::NoCommonFrame,
@@ -228,6 +231,7 @@ impl FindingKind {
             Self::AmbiguousSeries => "ambiguous_series",
             Self::RoleMissing => "role_missing",
             Self::FrameOfReferenceMisaligned => "frame_of_reference_misaligned",
+            Self::FrameOfReferenceUnverified => "frame_of_reference_unverified",
             Self::RegistrationNotTrusted => "registration_not_trusted",
             Self::RegistrationObjectInverted => "registration_object_inverted",
             Self::NoCommonFrame => "no_common_frame",

@@ -1,20 +1,25 @@
-//! The resolution of a CT from its own edges: the skin against air.
+//! The resolution of an image from its own edges: the body against air.
 //!
 //! Where a step is seen through a Gaussian point spread function its profile is the error function. Profiles along each axis
 //! that cross the skin at a right angle are scaled between what lies on both sides, laid on each other at half their height,
 //! and one width is fitted to all of them. What they tell is how sharp the image is, the voxels included.
 //!
-//! Clothes, hair and couch make skin look blunt: what is told is an upper bound, and steps between other values than air and
-//! skin are not looked at.
+//! Clothes, hair and couch make skin look blunt, and in PET and MR skin, fat and muscle are steps of their own: what is told
+//! is an upper bound. Steps between other values than air and skin are not looked at; in PET and MR, whose values have no
+//! scale that tells them apart, both sides of a step must be flat.
 
 #![allow(clippy::cast_precision_loss)] // counts
 
-use crate::image::{FWHM_PER_SIGMA, Volume};
+use std::ops::Range;
+
+use crate::image::{FWHM_PER_SIGMA, Modality, Volume, two_class_threshold};
 use crate::math::special::normal_cdf;
 
-/// Values that are air, and values that are skin and fat, HU.
-const AIR_BELOW: f32 = -900.0;
-const TISSUE: std::ops::Range<f32> = -250.0..250.0;
+/// How much the two voxels at an end of a profile may differ where values alone do not tell what they are, as a share of the
+/// step.
+const FLAT: f32 = 0.1;
+/// Air lies below this share of the value between air and tissue.
+const AIR_SHARE: f32 = 0.5;
 /// Voxels of a profile on each side of the step.
 const SIDE: usize = 5;
 /// Share of the gradient's length that lies along the axis at a right angle.
@@ -27,22 +32,54 @@ const PROFILES_MAX: usize = 20_000;
 const SIGMA_MIN: f64 = 0.2;
 const SIGMA_MAX: f64 = 2.5;
 
+/// The share of the widest that can be fitted beyond which a fit says no more than that the image is blunt.
+const WIDEST_SHARE: f64 = 0.95;
+
 /// The full width at half maximum along each axis, mm; `None` where too few edges lie across it.
 #[must_use]
-pub fn edge_fwhm_mm(ct: &Volume<f32>) -> [Option<f64>; 3] {
+pub fn edge_fwhm_mm(image: &Volume<f32>, modality: Modality) -> [Option<f64>; 3] {
+    let Some(step) = Step::of(image, modality) else { return [None; 3] };
     [0, 1, 2].map(|axis| {
-        let samples = profiles(ct, axis)?;
-        Some(fitted_sigma(&samples) * FWHM_PER_SIGMA * ct.geometry.spacing_mm[axis])
+        let sigma = fitted_sigma(&profiles(image, axis, &step)?);
+        let width = sigma * FWHM_PER_SIGMA * image.geometry.spacing_mm[axis];
+        (sigma < WIDEST_SHARE * SIGMA_MAX).then_some(width)
     })
 }
 
+/// What lies on both sides of a body's edge.
+struct Step {
+    air: Range<f32>,
+    tissue: Range<f32>,
+    /// A value between both.
+    half: f32,
+    /// How much the voxels at an end may differ, as a share of the step.
+    flat: f32,
+}
+
+impl Step {
+    /// From air to skin and fat in a CT, from darkness to what is bright in PET and MR.
+    fn of(image: &Volume<f32>, modality: Modality) -> Option<Self> {
+        match modality {
+            Modality::Ct => {
+                Some(Self { air: f32::NEG_INFINITY..-900.0, tissue: -250.0..250.0, half: -550.0, flat: f32::INFINITY })
+            }
+            Modality::Pet | Modality::Mr => {
+                let half = two_class_threshold(image).filter(|half| *half > 0.0)?;
+                let air = f32::NEG_INFINITY..AIR_SHARE * half;
+                Some(Self { air, tissue: half..f32::INFINITY, half, flat: FLAT })
+            }
+            Modality::Other => None,
+        }
+    }
+}
+
 /// Places (voxels from the step) and heights (0 air, 1 tissue) of all profiles along an axis.
-fn profiles(ct: &Volume<f32>, axis: usize) -> Option<Vec<(f32, f32)>> {
-    let size = ct.geometry.size;
+fn profiles(image: &Volume<f32>, axis: usize, step: &Step) -> Option<Vec<(f32, f32)>> {
+    let size = image.geometry.size;
     if size.iter().any(|n| *n < 2 * SIDE + 3) {
         return None;
     }
-    let voxels = ct.voxels.as_slice()?;
+    let voxels = image.voxels.as_slice()?;
     let stride = [1, size[0], size[0] * size[1]];
     let (p, q) = ((axis + 1) % 3, (axis + 2) % 3);
     let (mut samples, mut n) = (Vec::new(), 0usize);
@@ -53,16 +90,15 @@ fn profiles(ct: &Volume<f32>, axis: usize) -> Option<Vec<(f32, f32)>> {
                 let here = line + at * stride[axis];
                 let (low, high) = (voxels[here], voxels[here + stride[axis]]);
                 // The step lies between these two, whichever way it leads.
-                let half = -550.0;
-                if (low < half) == (high < half)
-                    || !square(voxels, here, [stride[axis], stride[p], stride[q]], ct, axis)
+                if (low < step.half) == (high < step.half)
+                    || !square(voxels, here, [stride[axis], stride[p], stride[q]], image, axis)
                 {
                     continue;
                 }
                 let profile: Vec<f32> =
                     (0..2 * SIDE).map(|k| voxels[here + (k + 1) * stride[axis] - SIDE * stride[axis]]).collect();
                 let rising: Vec<f32> = if low < high { profile } else { profile.into_iter().rev().collect() };
-                if let Some(heights) = scaled(&rising) {
+                if let Some(heights) = scaled(&rising, step) {
                     n += 1;
                     samples.extend(heights);
                 }
@@ -76,8 +112,8 @@ fn profiles(ct: &Volume<f32>, axis: usize) -> Option<Vec<(f32, f32)>> {
 }
 
 /// Whether the gradient in mm lies along the axis.
-fn square(voxels: &[f32], here: usize, strides: [usize; 3], ct: &Volume<f32>, axis: usize) -> bool {
-    let spacing = ct.geometry.spacing_mm;
+fn square(voxels: &[f32], here: usize, strides: [usize; 3], image: &Volume<f32>, axis: usize) -> bool {
+    let spacing = image.geometry.spacing_mm;
     #[allow(clippy::cast_possible_truncation)] // millimetres
     let slope = [0, 1, 2].map(|k| {
         let along = (axis + k) % 3;
@@ -88,17 +124,21 @@ fn square(voxels: &[f32], here: usize, strides: [usize; 3], ct: &Volume<f32>, ax
 }
 
 /// A profile from air to tissue as places and heights; `None` where its ends are something else.
-fn scaled(profile: &[f32]) -> Option<Vec<(f32, f32)>> {
+fn scaled(profile: &[f32], step: &Step) -> Option<Vec<(f32, f32)>> {
     let n = profile.len();
     let (air, tissue) = (&profile[..2], &profile[n - 2..]);
-    if !air.iter().all(|v| *v < AIR_BELOW) || !tissue.iter().all(|v| TISSUE.contains(v)) {
+    if !air.iter().all(|v| step.air.contains(v)) || !tissue.iter().all(|v| step.tissue.contains(v)) {
         return None;
     }
     let (low, high) = (0.5 * (air[0] + air[1]), 0.5 * (tissue[0] + tissue[1]));
+    let uneven = (air[0] - air[1]).abs().max((tissue[0] - tissue[1]).abs());
+    if uneven > step.flat * (high - low) {
+        return None;
+    }
     let heights: Vec<f32> = profile.iter().map(|v| (v - low) / (high - low)).collect();
     let after = heights.iter().position(|h| *h >= 0.5).filter(|k| *k > 0)?;
-    let step = (0.5 - heights[after - 1]) / (heights[after] - heights[after - 1]);
-    let crossing = after as f32 - 1.0 + step;
+    let part = (0.5 - heights[after - 1]) / (heights[after] - heights[after - 1]);
+    let crossing = after as f32 - 1.0 + part;
     Some(heights.iter().enumerate().map(|(k, h)| (k as f32 - crossing, *h)).collect())
 }
 
@@ -139,14 +179,22 @@ mod tests {
         }
         for fwhm in [1.6, 2.6] {
             let sigma = fwhm / 2.354_82;
-            let [x, y, z] = edge_fwhm_mm(&gaussian(&body, [sigma, sigma, 0.0]));
-            for found in [x, y] {
+            let blurred = gaussian(&body, [sigma, sigma, 0.0]);
+            let [x, y, z] = edge_fwhm_mm(&blurred, Modality::Ct);
+            // The same in the values of an MR signal, whose skin is uneven.
+            let mut signal = blurred.clone();
+            signal.voxels.indexed_iter_mut().for_each(|((z, ..), v)| *v = (*v + 1000.0) * (1.0 + 0.02 * z as f32));
+            let [x_mr, y_mr, z_mr] = edge_fwhm_mm(&signal, Modality::Mr);
+            assert_eq!(z_mr, None);
+            for found in [x, y, x_mr, y_mr] {
                 // The partly filled voxels add a box of 0.9 mm, 0.61 mm of FWHM in quadrature.
                 let expected = (fwhm * fwhm + 0.61f64.powi(2)).sqrt();
                 assert!((found.unwrap() / expected - 1.0).abs() < 0.1, "{found:?} is not {expected}");
             }
             assert_eq!(z, None);
         }
-        assert_eq!(edge_fwhm_mm(&Volume::filled(grid, 0.0)), [None; 3]);
+        for modality in [Modality::Ct, Modality::Mr, Modality::Other] {
+            assert_eq!(edge_fwhm_mm(&Volume::filled(grid, 0.0), modality), [None; 3]);
+        }
     }
 }

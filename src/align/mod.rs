@@ -15,4 +15,4 @@ pub use edge::edge_fwhm_mm;
 pub use error::AlignError;
 pub use grid::{crop_grid, isotropic_grid};
 pub use resolution::{Matched, Resolution, match_resolution, target_resolution};
-pub use stage::{Aligned, Target, align};
+pub use stage::{Aligned, Blurred, Target, align};

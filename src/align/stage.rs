@@ -3,7 +3,7 @@
 use super::{AlignError, Resolution};
 use crate::finding::Finding;
 use crate::image::{
-    Geometry, Interpolation, Psf, Transform, Volume, gaussian_covariance, reach, resample, source_region,
+    Geometry, Interpolation, Psf, Region, Transform, Volume, gaussian_covariance, reach, resample, source_region,
 };
 use crate::math::linalg::Mat3;
 
@@ -42,29 +42,64 @@ pub fn align(
     target: Target<'_>,
     fixed_to_moving: &Transform,
 ) -> Result<Aligned, AlignError> {
-    let own = Resolution::new(psf, &image.geometry)?;
-    let (kernel, findings) = match target.resolution {
-        Some(goal) => {
-            let there = goal.through(&fixed_to_moving.linear_at(target.grid.centre_mm()));
-            own.kernel_to(&there, &image.geometry)
+    let blurred = Blurred::new(image, psf, target, fixed_to_moving, [])?;
+    let volume = blurred.onto(target, fixed_to_moving);
+    Ok(Aligned { volume, kernel_covariance_mm2: blurred.kernel_covariance_mm2, findings: blurred.findings })
+}
+
+/// An image at the common resolution on its own grid, as much of it as a target sees: what is needed to interpolate it
+/// through many maps that differ by little.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Blurred {
+    /// `None` where the target sees nothing.
+    volume: Option<Volume<f32>>,
+    kernel_covariance_mm2: Mat3,
+    findings: Vec<Finding>,
+}
+
+impl Blurred {
+    /// Blurs as [`align`] does for one map; what the target sees through the others is kept besides.
+    ///
+    /// # Errors
+    /// When a width is negative or not a number.
+    pub fn new(
+        image: &Volume<f32>,
+        psf: Psf,
+        target: Target<'_>,
+        fixed_to_moving: &Transform,
+        others: impl IntoIterator<Item = Transform>,
+    ) -> Result<Self, AlignError> {
+        let own = Resolution::new(psf, &image.geometry)?;
+        let (kernel, findings) = match target.resolution {
+            Some(goal) => {
+                let there = goal.through(&fixed_to_moving.linear_at(target.grid.centre_mm()));
+                own.kernel_to(&there, &image.geometry)
+            }
+            None => ([[0.0; 3]; 3], Vec::new()),
+        };
+        let margin = reach(&kernel, image.geometry.spacing_mm);
+        let seen = |map: &Transform| source_region(target.grid, map, &image.geometry, margin);
+        let others = others.into_iter().filter_map(|map| seen(&map));
+        let region = seen(fixed_to_moving).into_iter().chain(others).reduce(Region::with);
+        let volume = region.map(|region| gaussian_covariance(&region.cut(image), &kernel));
+        Ok(Self { volume, kernel_covariance_mm2: kernel, findings })
+    }
+
+    /// The image on the target's grid, in one interpolation.
+    #[must_use]
+    pub fn onto(&self, target: Target<'_>, fixed_to_moving: &Transform) -> Volume<f32> {
+        match &self.volume {
+            Some(volume) => resample(volume, target.grid, fixed_to_moving, target.interpolation),
+            None => Volume::filled(*target.grid, f32::NAN),
         }
-        None => ([[0.0; 3]; 3], Vec::new()),
-    };
-    let margin = reach(&kernel, image.geometry.spacing_mm);
-    let Some(region) = source_region(target.grid, fixed_to_moving, &image.geometry, margin) else {
-        let volume = Volume::filled(*target.grid, f32::NAN);
-        return Ok(Aligned { volume, kernel_covariance_mm2: kernel, findings });
-    };
-    let blurred = gaussian_covariance(&region.cut(image), &kernel);
-    let volume = resample(&blurred, target.grid, fixed_to_moving, target.interpolation);
-    Ok(Aligned { volume, kernel_covariance_mm2: kernel, findings })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::align::{isotropic_grid, target_resolution};
-    use crate::image::{Region, gaussian};
+    use crate::image::gaussian;
     use crate::math::linalg;
     use approx::assert_relative_eq;
 

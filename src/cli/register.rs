@@ -11,8 +11,9 @@ use super::{CliError, progress, say, say_json};
 use crate::finding::Policies;
 use crate::image::{Interpolation, Modality, resample};
 use crate::pipeline::{ImageFile, PairJob, PairResult, register_files};
-use crate::register::{Estimation, SameFrame, Settings, TransformKind};
+use crate::register::{Estimation, SameFrame, Settings, Similarity, TransformKind};
 use crate::report;
+use crate::table::ResolutionTable;
 use crate::volume::nifti;
 
 #[derive(Debug, Args)]
@@ -32,6 +33,12 @@ pub(super) struct Arguments {
     /// What images that share a Frame of Reference are taken for
     #[arg(long, value_enum, default_value_t = Frame::Verify)]
     same_frame: Frame,
+    /// What the first estimator maximises
+    #[arg(long, value_enum, default_value_t = Measure::Nmi)]
+    measure: Measure,
+    /// The site's table of resolutions, as in `[psf] table`
+    #[arg(long, value_name = "CSV")]
+    psf: Option<PathBuf>,
     /// What made the fixed image, where its file does not say: CT, PT, MR
     #[arg(long, value_name = "CODE")]
     fixed_modality: Option<String>,
@@ -66,6 +73,14 @@ enum Frame {
     Refine,
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Measure {
+    /// Normalised mutual information
+    Nmi,
+    /// Mutual information, not normalised
+    Mattes,
+}
+
 pub(super) fn run(arguments: &Arguments) -> Result<(), CliError> {
     let settings = Settings {
         transform: match arguments.transform {
@@ -78,14 +93,24 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), CliError> {
             Frame::Trust => SameFrame::Trust,
             Frame::Refine => SameFrame::Refine,
         },
-        estimation: Estimation { bootstrap_draws: arguments.bootstrap, ..Estimation::default() },
+        estimation: Estimation {
+            measure: match arguments.measure {
+                Measure::Nmi => Similarity::Nmi,
+                Measure::Mattes => Similarity::Mattes,
+            },
+            bootstrap_draws: arguments.bootstrap,
+            ..Estimation::default()
+        },
     };
     let modality = |code: &Option<String>| code.as_deref().map(Modality::from_code);
+    let resolutions =
+        ResolutionTable::read(arguments.psf.as_deref()).map_err(|error| CliError::failed("--psf", error))?;
     let job = PairJob {
         fixed: &arguments.fixed,
         moving: &arguments.moving,
         fixed_modality: modality(&arguments.fixed_modality),
         moving_modality: modality(&arguments.moving_modality),
+        resolutions: &resolutions,
         settings: &settings,
         policies: &Policies::default(),
     };
@@ -111,12 +136,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), CliError> {
 fn told(result: &PairResult, settings: &Settings, seconds: f64) -> Value {
     let registration = &result.registration;
     let matrix = registration.fixed_to_moving.linear_part().matrix();
-    let image = |image: &ImageFile| {
+    let image = |image: &ImageFile, resolution: &Value| {
         json!({
             "modality": image.role,
             "series": image.series.as_ref().map(|series| &series.series),
             "frame_of_reference": image.series.as_ref().and_then(|series| series.frame_of_reference.as_ref()),
             "geometry": image.volume.geometry,
+            "resolution": resolution,
         })
     };
     json!({
@@ -128,8 +154,8 @@ fn told(result: &PairResult, settings: &Settings, seconds: f64) -> Value {
         "findings": result.findings,
         "note": registration.note,
         "settings": settings,
-        "fixed": image(&result.fixed),
-        "moving": image(&result.moving),
+        "fixed": image(&result.fixed, &result.resolutions[0]),
+        "moving": image(&result.moving, &result.resolutions[1]),
         "seconds": seconds,
         "intended_use": "for research use only",
     })

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::case::{AtDeadline, Prefer};
 use crate::features::filters::WaveletFamily;
 use crate::image::Interpolation;
-use crate::register::{SameFrame, TransformKind};
+use crate::register::{SameFrame, Similarity, TransformKind};
 
 const fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -62,6 +62,7 @@ pub(super) const INPUT_REQUIRED: bool = false;
 pub(super) const PREFER: &[Prefer] = &[];
 pub(super) const TRANSFORM: TransformKind = TransformKind::Rigid;
 pub(super) const SAME_FRAME: SameFrame = SameFrame::Verify;
+pub(super) const MEASURE: Similarity = Similarity::Nmi;
 /// A root mean square of 30 draws is good to an eighth of itself.
 pub(super) const ERROR_DRAWS: u64 = 30;
 pub(super) const ERROR_DRAWS_RANGE: RangeInclusive<u64> = 0..=1000;

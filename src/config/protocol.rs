@@ -18,7 +18,7 @@ use crate::features::Family;
 use crate::features::perturb::Perturb;
 use crate::image::Interpolation;
 use crate::image::Modality;
-use crate::register::{SameFrame, TransformKind};
+use crate::register::{SameFrame, Similarity, TransformKind};
 use crate::report::{Code, Space};
 
 /// A named set of rules and settings.
@@ -179,6 +179,8 @@ pub struct Registration {
     pub transform: TransformKind,
     /// What a shared Frame of Reference is worth.
     pub same_frame_of_reference: SameFrame,
+    /// What the first estimator maximises.
+    pub measure: Similarity,
     /// Motions that are drawn for the misregistration error of features; 0 leaves it to the mean alone.
     pub error_draws: usize,
 }
@@ -263,8 +265,12 @@ impl Protocol {
     }
 }
 
-pub(super) const INTERPOLATIONS: &[(&str, Interpolation)] =
-    &[("nearest", Interpolation::Nearest), ("linear", Interpolation::Linear), ("cubic", Interpolation::Cubic)];
+pub(super) const INTERPOLATIONS: &[(&str, Interpolation)] = &[
+    ("nearest", Interpolation::Nearest),
+    ("linear", Interpolation::Linear),
+    ("cubic", Interpolation::Cubic),
+    ("sinc", Interpolation::Sinc),
+];
 
 const AT_DEADLINES: &[(&str, AtDeadline)] = &[("process", AtDeadline::Process), ("park", AtDeadline::Park)];
 
@@ -277,6 +283,8 @@ const TRANSFORMS: &[(&str, TransformKind)] = &[
 
 const SAME_FRAMES: &[(&str, SameFrame)] =
     &[("verify", SameFrame::Verify), ("trust", SameFrame::Trust), ("refine", SameFrame::Refine)];
+
+const MEASURES: &[(&str, Similarity)] = &[("nmi", Similarity::Nmi), ("mattes", Similarity::Mattes)];
 
 const SPACES: &[(&str, Space)] = &[("native", Space::Native), ("aligned", Space::Aligned)];
 
@@ -408,11 +416,13 @@ fn check_registration(raw: &RawRegistration, key: &KeyPath, c: &mut Checker<'_>)
     let transform = c.choice(&key.key("transform"), raw.transform.as_deref(), TRANSFORMS);
     let same_key = key.key("same_frame_of_reference");
     let same = c.choice(&same_key, raw.same_frame_of_reference.as_deref(), SAME_FRAMES);
+    let measure = c.choice(&key.key("measure"), raw.measure.as_deref(), MEASURES);
     let (default, range) = (defaults::ERROR_DRAWS, &defaults::ERROR_DRAWS_RANGE);
     let draws = c.whole(&key.key("error_draws"), raw.error_draws, default, range);
     Registration {
         transform: transform.unwrap_or(defaults::TRANSFORM),
         same_frame_of_reference: same.unwrap_or(defaults::SAME_FRAME),
+        measure: measure.unwrap_or(defaults::MEASURE),
         error_draws: usize::try_from(draws).unwrap_or(usize::MAX),
     }
 }

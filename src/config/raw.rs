@@ -139,6 +139,7 @@ pub(super) struct RawRegionCodes {
 pub(super) struct RawRegistration {
     pub transform: Option<String>,
     pub same_frame_of_reference: Option<String>,
+    pub measure: Option<String>,
     pub error_draws: Option<i64>,
 }
 

@@ -4,8 +4,9 @@ use ndarray::Array3;
 
 use super::diagnostics::{Diagnostics, GreyLevels, ImageDiagnostics, StepDiagnostics};
 use super::discretise::{GreyLevelCounts, Ungraded};
-use super::morphology::Part;
-use super::prepare::{Prepared, prepare};
+use super::morphology::{Effort, Part};
+use super::prepare::{Prepared, initial_diagnostics, prepare};
+use super::response::Wide;
 use super::results::{FeatureValue, Results};
 use super::roi::Roi;
 use super::statistics::Statistics;
@@ -34,7 +35,8 @@ pub struct Extraction {
 /// When a setting is out of range, image and mask are on different grids, or the region is empty at some step.
 pub fn extract(image: &Volume<f32>, mask: &Mask, settings: &Settings) -> Result<Extraction, FeatureError> {
     settings.validate()?;
-    let Prepared { mut roi, wide, initial, region } = prepare(image, mask, settings)?;
+    let Prepared { mut roi, wide, bounds, before, region } = prepare(image, mask, settings)?;
+    let initial = initial_diagnostics(image, &bounds, &before);
     let interpolated = StepDiagnostics {
         image: ImageDiagnostics {
             dimensions: roi.grid_size,
@@ -42,40 +44,82 @@ pub fn extract(image: &Volume<f32>, mask: &Mask, settings: &Settings) -> Result<
         },
         roi: region,
     };
-    let changed = resegment(&mut roi, settings.resegment);
-    if roi.values.is_empty() {
-        return Err(FeatureError::EmptyRoi(RoiStep::Resegmented));
-    }
+    let changed = resegment(&mut roi, settings.resegment)?;
     let resegmented = if changed { roi.diagnostics() } else { region };
+    let (results, grey_levels) = measure_all(&roi, wide, settings, Effort::WHOLE);
+    let diagnostics = Diagnostics { initial, interpolated, resegmented, grey_levels, omitted: results.omitted };
+    Ok(Extraction { values: results.values, diagnostics })
+}
+
+/// The values alone, of a region that is measured in many places, to compare them with each other.
+///
+/// They are those of [`extract`], but for what takes longer than all others: Moran's I and Geary's C are of a lattice of at
+/// most [`PAIRED_VOXELS`] of the region's voxels.
+///
+/// # Errors
+/// As [`extract`].
+pub fn values(image: &Volume<f32>, mask: &Mask, settings: &Settings) -> Result<Vec<FeatureValue>, FeatureError> {
+    values_of(image, mask, settings, Part::Whole)
+}
+
+/// The values alone, of many images under one region: as [`values`], without its shape, which is the same under all of them.
+///
+/// # Errors
+/// As [`extract`].
+pub fn values_of_intensities(
+    image: &Volume<f32>,
+    mask: &Mask,
+    settings: &Settings,
+) -> Result<Vec<FeatureValue>, FeatureError> {
+    values_of(image, mask, settings, Part::Intensities)
+}
+
+/// Voxels of which all pairs are summed where a region is measured many times.
+pub const PAIRED_VOXELS: usize = 8_000;
+
+fn values_of(
+    image: &Volume<f32>,
+    mask: &Mask,
+    settings: &Settings,
+    part: Part,
+) -> Result<Vec<FeatureValue>, FeatureError> {
+    settings.validate()?;
+    let Prepared { mut roi, wide, .. } = prepare(image, mask, settings)?;
+    resegment(&mut roi, settings.resegment)?;
+    Ok(measure_all(&roi, wide, settings, Effort { part, paired_voxels: PAIRED_VOXELS }).0.values)
+}
+
+/// The features of the image and of all its response maps; the grey levels of the image.
+fn measure_all(roi: &Roi, wide: Option<Wide>, settings: &Settings, effort: Effort) -> (Results, Option<GreyLevels>) {
     let mut results = Results::default();
     let mut grey_levels = None;
     if settings.measures_image() {
-        grey_levels = measure_image(&roi, settings, Part::Whole, &mut results);
+        grey_levels = measure_image(roi, settings, effort, &mut results);
     }
     if let Some(wide) = wide {
         let settings = settings.of_responses();
+        let of_response = Effort { part: Part::Intensities, ..effort };
         for filter in settings.filters() {
             let mut found = Results::default();
-            match wide.respond(filter, &roi) {
-                Ok(roi) => _ = measure_image(&roi, &settings, Part::Intensities, &mut found),
+            match wide.respond(filter, roi) {
+                Ok(roi) => _ = measure_image(&roi, &settings, of_response, &mut found),
                 Err(reason) => found.omit_all(&reason),
             }
             results.append_filtered(found, filter);
         }
     }
-    let diagnostics = Diagnostics { initial, interpolated, resegmented, grey_levels, omitted: results.omitted };
-    Ok(Extraction { values: results.values, diagnostics })
+    (results, grey_levels)
 }
 
 /// The features of every family; the grey levels that they are of.
-fn measure_image(roi: &Roi, settings: &Settings, part: Part, results: &mut Results) -> Option<GreyLevels> {
+fn measure_image(roi: &Roi, settings: &Settings, effort: Effort, results: &mut Results) -> Option<GreyLevels> {
     let levels = grey_levels(roi, settings);
     let mut textures = match &levels {
         Some(Ok(levels)) => texture::measure(&settings.families, roi, levels, settings),
         _ => Vec::new(),
     };
     for family in Family::ALL.iter().filter(|family| settings.families.contains(family)) {
-        measure(*family, roi, levels.as_ref(), settings, part, results);
+        measure(*family, roi, levels.as_ref(), settings, effort, results);
         let (done, rest) = textures.into_iter().partition(|(of, _)| of == family);
         textures = rest;
         results.append(done);
@@ -95,7 +139,7 @@ fn measure(
     roi: &Roi,
     levels: Option<&Result<GreyLevelCounts, Ungraded>>,
     settings: &Settings,
-    part: Part,
+    effort: Effort,
     results: &mut Results,
 ) {
     let levels = if family.is_discretised() { levels } else { None };
@@ -105,7 +149,7 @@ fn measure(
         None => None,
     };
     match (family, levels) {
-        (Family::Morphology, _) => morphology::measure(roi, settings.autocorrelation, part, results),
+        (Family::Morphology, _) => morphology::measure(roi, settings.autocorrelation, effort, results),
         (Family::Local, _) => local::measure(roi, results),
         (Family::Intensity, _) => intensity::measure(roi, settings.kurtosis, results),
         (Family::Ivh, _) => ivh::measure(roi, settings, results),
@@ -120,7 +164,9 @@ fn slice<T>(array: &Array3<T>) -> &[T] {
 }
 
 /// Takes intensities outside the range, then outliers of the rest, from the intensity mask; whether it lost any.
-fn resegment(roi: &mut Roi, settings: Resegment) -> bool {
+///
+/// Fails where none is left.
+fn resegment(roi: &mut Roi, settings: Resegment) -> Result<bool, FeatureError> {
     let before = roi.values.len();
     let low = settings.low.unwrap_or(f64::NEG_INFINITY);
     let high = settings.high.unwrap_or(f64::INFINITY);
@@ -131,7 +177,10 @@ fn resegment(roi: &mut Roi, settings: Resegment) -> bool {
         let reach = sigma * statistics.variance.sqrt();
         roi.keep(statistics.mean - reach, statistics.mean + reach);
     }
-    roi.values.len() < before
+    if roi.values.is_empty() {
+        return Err(FeatureError::EmptyRoi(RoiStep::Resegmented));
+    }
+    Ok(roi.values.len() < before)
 }
 
 #[cfg(test)]

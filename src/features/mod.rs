@@ -38,8 +38,9 @@ mod texture;
 
 pub use diagnostics::{Diagnostics, GreyLevels, ImageDiagnostics, Omission, RoiDiagnostics, StepDiagnostics, Summary};
 pub use error::{FeatureError, RoiStep};
-pub use extract::{Extraction, extract};
+pub use extract::{Extraction, PAIRED_VOXELS, extract, values, values_of_intensities};
 pub use family::Family;
+pub use morphology::is_shape;
 pub use page::{formula, page};
 pub use presets::{PRESETS, SettingsError};
 pub use response::response_map;

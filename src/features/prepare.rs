@@ -18,8 +18,9 @@ pub(super) struct Prepared {
     pub(super) roi: Roi,
     /// A larger one, where filters need it.
     pub(super) wide: Option<Wide>,
-    /// Image and region as they came.
-    pub(super) initial: StepDiagnostics,
+    /// The box around the region as it came, and the region in it.
+    pub(super) bounds: BoundingBox,
+    pub(super) before: RoiDiagnostics,
     /// The region on the final grid.
     pub(super) region: RoiDiagnostics,
 }
@@ -36,11 +37,10 @@ pub(super) fn prepare(image: &Volume<f32>, mask: &Mask, settings: &Settings) -> 
         let (voxels, wide) = blocks.cut(blocks.widest().cut(&image.voxels), grid, settings);
         let roi = Roi::new(voxels, blocks.block.cut(&mask.voxels), blocks.block.geometry(grid), grid.size);
         let region = roi.diagnostics();
-        return Ok(Prepared { roi, wide, initial: initial_diagnostics(image, &bounds, &region), region });
+        return Ok(Prepared { roi, wide, bounds, before: region, region });
     };
     let cut = bounds.geometry(grid);
     let before = Roi::new(bounds.cut(&image.voxels), bounds.cut(&mask.voxels), cut, grid.size).diagnostics();
-    let initial = initial_diagnostics(image, &bounds, &before);
     let align = settings.grid_align;
     let new = target_grid(grid, resample.spacing_mm.along_axes(grid.spacing_mm), align)?;
     let shape = touched(grid, &new, &bounds, align);
@@ -64,7 +64,7 @@ pub(super) fn prepare(image: &Volume<f32>, mask: &Mask, settings: &Settings) -> 
     }
     let roi = Roi::new(voxels, morphological, block.geometry(&new), new.size);
     let region = roi.diagnostics();
-    Ok(Prepared { roi, wide, initial, region })
+    Ok(Prepared { roi, wide, bounds, before, region })
 }
 
 /// The boxes of the final grid that are interpolated.
@@ -116,7 +116,11 @@ pub(super) fn limit(block: &BoundingBox) -> Result<(), FeatureError> {
 }
 
 /// The whole image, and a region of it within its box.
-fn initial_diagnostics(image: &Volume<f32>, bounds: &BoundingBox, region: &RoiDiagnostics) -> StepDiagnostics {
+pub(super) fn initial_diagnostics(
+    image: &Volume<f32>,
+    bounds: &BoundingBox,
+    region: &RoiDiagnostics,
+) -> StepDiagnostics {
     let standard = image.voxels.as_standard_layout();
     StepDiagnostics {
         image: ImageDiagnostics::of(&image.geometry, standard.as_slice().unwrap_or_default()),

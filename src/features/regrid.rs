@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use super::GridAlign;
 use super::roi::BoundingBox;
 use crate::image::{Geometry, GeometryError, Interpolation};
+use crate::math::interpolate::{SINC_REACH, sinc_weights};
 
 /// Share of a voxel that a size may miss the next integer by: spacings such as 2.9999999 mm are meant as 3.
 const SIZE_TOLERANCE: f64 = 1e-4;
@@ -123,11 +124,14 @@ pub(super) fn regrid<T: Sample>(
     along(&block, Axis(2), &taps[0])
 }
 
+/// The most samples that an interpolation takes along an axis.
+const TAPS_MAX: usize = 2 * SINC_REACH;
+
 /// The samples that one new index is a weighted sum of.
 struct Tap {
     /// The first sample; may lie before the first of the axis, from where it is mirrored in.
     start: isize,
-    weights: [f64; 4],
+    weights: [f64; TAPS_MAX],
     count: usize,
 }
 
@@ -139,11 +143,11 @@ impl Tap {
         let index = if (index - nearest).abs() < 1e-9 { nearest } else { index };
         let below = index.floor();
         let t = index - below;
-        let (start, weights, count): (isize, [f64; 4], usize) = match interpolation {
+        let (start, weights, count) = match interpolation {
             // Halfway goes up, as a rule that both neighbours share.
-            Interpolation::Nearest => ((index + 0.5).floor() as isize, [1.0, 0.0, 0.0, 0.0], 1),
-            Interpolation::Linear if t <= 0.0 => (below as isize, [1.0, 0.0, 0.0, 0.0], 1),
-            Interpolation::Linear => (below as isize, [1.0 - t, t, 0.0, 0.0], 2),
+            Interpolation::Nearest => ((index + 0.5).floor() as isize, first_of([1.0]), 1),
+            Interpolation::Linear | Interpolation::Sinc if t <= 0.0 => (below as isize, first_of([1.0]), 1),
+            Interpolation::Linear => (below as isize, first_of([1.0 - t, t]), 2),
             Interpolation::Cubic => {
                 let u = 1.0 - t;
                 let weights = [
@@ -152,8 +156,9 @@ impl Tap {
                     2.0 / 3.0 - u * u * (2.0 - u) / 2.0,
                     t * t * t / 6.0,
                 ];
-                (below as isize - 1, weights, 4)
+                (below as isize - 1, first_of(weights), 4)
             }
+            Interpolation::Sinc => (below as isize + 1 - SINC_REACH as isize, sinc_weights(t), TAPS_MAX),
         };
         let start = if interpolation == Interpolation::Nearest { start.min(size as isize - 1) } else { start };
         Self { start, weights, count }
@@ -166,6 +171,11 @@ impl Tap {
     fn last(&self, size: usize) -> usize {
         usize::try_from(self.start + self.count as isize - 1).unwrap_or(0).min(size - 1)
     }
+}
+
+/// Some weights, and zeros after them.
+fn first_of<const N: usize>(weights: [f64; N]) -> [f64; TAPS_MAX] {
+    std::array::from_fn(|k| weights.get(k).copied().unwrap_or(0.0))
 }
 
 /// The index of a sample on an axis that is mirrored at its outermost samples.

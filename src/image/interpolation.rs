@@ -13,4 +13,6 @@ pub enum Interpolation {
     Linear,
     /// Tricubic B-spline through the samples (prefiltered, so it interpolates), mirrored at the outermost centres.
     Cubic,
+    /// Windowed sinc after Lanczos over eight neighbours along each axis, mirrored at the outermost centres.
+    Sinc,
 }

@@ -18,6 +18,7 @@ mod reduce;
 mod region;
 mod resample;
 mod sampler;
+mod threshold;
 mod transform;
 mod volume;
 
@@ -32,5 +33,6 @@ pub use psf::{FWHM_PER_SIGMA, Psf};
 pub use reduce::{coarse_grid, reduce};
 pub use region::Region;
 pub use resample::{resample, resample_mask, source_region};
+pub use threshold::two_class_threshold;
 pub use transform::{Affine, Transform, TransformError};
 pub use volume::{Mask, Volume};

@@ -61,6 +61,15 @@ impl Region {
         (end[0] > 0).then_some(Self { start, end })
     }
 
+    /// The smallest box that holds both.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self {
+            start: [0, 1, 2].map(|axis| self.start[axis].min(other.start[axis])),
+            end: [0, 1, 2].map(|axis| self.end[axis].max(other.end[axis])),
+        }
+    }
+
     /// Voxels along x, y, z.
     #[must_use]
     pub fn size(&self) -> [usize; 3] {

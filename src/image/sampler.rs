@@ -17,7 +17,7 @@ use ndarray::parallel::prelude::*;
 use ndarray::{Array3, ArrayView3, Axis, CowArray, Ix3, Slice};
 
 use super::{Interpolation, Region, Volume};
-use crate::math::interpolate::bspline_prefilter;
+use crate::math::interpolate::{SINC_REACH, bspline_prefilter, sinc_weights};
 use crate::math::linalg::Vec3;
 
 /// Binary digits behind the point of a position.
@@ -43,9 +43,10 @@ enum Kind {
     Nearest,
     Linear,
     Cubic(Coefficients),
+    Sinc(Coefficients, SincTable),
 }
 
-/// B-spline coefficients of a part of the volume.
+/// B-spline coefficients of a part of the volume, or its samples as they are.
 struct Coefficients {
     values: Array3<f32>,
     start: [usize; 3],
@@ -70,7 +71,8 @@ impl<'a> Sampler<'a> {
         let kind = match interpolation {
             Interpolation::Nearest => Kind::Nearest,
             Interpolation::Linear => Kind::Linear,
-            Interpolation::Cubic => Kind::Cubic(Coefficients::new(values.view(), region)),
+            Interpolation::Cubic => Kind::Cubic(Coefficients::splines(values.view(), region)),
+            Interpolation::Sinc => Kind::Sinc(Coefficients::samples(values.view(), region), SincTable::new()),
         };
         Self { values, size: source.geometry.size, kind }
     }
@@ -104,7 +106,8 @@ impl<'a> Sampler<'a> {
         match &self.kind {
             Kind::Nearest => self.fill_nearest(inner, start, step),
             Kind::Linear => self.fill_linear(inner, start, step),
-            Kind::Cubic(coefficients) => self.fill_cubic(inner, start, step, coefficients),
+            Kind::Cubic(coefficients) => self.fill_smooth(inner, start, step, coefficients, weights),
+            Kind::Sinc(samples, table) => self.fill_smooth(inner, start, step, samples, |t| table.weights(t)),
         }
     }
 
@@ -134,13 +137,14 @@ impl<'a> Sampler<'a> {
         let (mut first, mut last) = (0i64, n as i64 - 1);
         for axis in 0..3 {
             let (origin, size) = match &self.kind {
-                Kind::Cubic(c) => (c.start[axis], c.size()[axis]),
+                Kind::Cubic(c) | Kind::Sinc(c, _) => (c.start[axis], c.size()[axis]),
                 _ => (0, self.size[axis]),
             };
             let (below, above) = match self.kind {
                 Kind::Nearest => (0, 0),
                 Kind::Linear => (0, 1),
                 Kind::Cubic(_) => (1, 2),
+                Kind::Sinc(..) => (SINC_REACH - 1, SINC_REACH),
             };
             // floor(p + ROUND) - below >= origin and floor(p + ROUND) + above <= origin + size - 1
             let mut low = ((origin + below) as i64 * ONE) - ROUND;
@@ -194,7 +198,15 @@ impl<'a> Sampler<'a> {
         }
     }
 
-    fn fill_cubic(&self, row: &mut [f32], start: Position, step: Position, coefficients: &Coefficients) {
+    /// Sums over `N` neighbours along each axis, all of which are there.
+    fn fill_smooth<const N: usize>(
+        &self,
+        row: &mut [f32],
+        start: Position,
+        step: Position,
+        coefficients: &Coefficients,
+        weights: impl Fn(f32) -> [f32; N],
+    ) {
         if coefficients.any_missing {
             for (x, value) in row.iter_mut().enumerate() {
                 *value = self.at_fixed(advance(start, step, x));
@@ -204,12 +216,13 @@ impl<'a> Sampler<'a> {
         let Some(c) = coefficients.values.as_slice() else { return };
         let [nx, ny, _] = coefficients.size();
         let [ox, oy, oz] = coefficients.start;
+        let before = N / 2 - 1;
         let mut at = start;
         for value in row {
             let ([x, y, z], [tx, ty, tz]) = split(at);
             if tx + ty + tz > 0.0 {
-                let first = ((z - oz - 1) * ny + (y - oy - 1)) * nx + (x - ox - 1);
-                *value = cubic_sum(&c[first..], nx, nx * ny, [tx, ty, tz].map(weights));
+                let first = ((z - oz - before) * ny + (y - oy - before)) * nx + (x - ox - before);
+                *value = smooth_sum(&c[first..], nx, nx * ny, [weights(tx), weights(ty), weights(tz)]);
             } else {
                 *value = self.voxel([x, y, z]);
             }
@@ -223,7 +236,8 @@ impl<'a> Sampler<'a> {
         match &self.kind {
             Kind::Nearest => self.voxel(at.map(|p| ((p + ONE / 2) >> POINT) as usize)),
             Kind::Linear => self.linear_at(at),
-            Kind::Cubic(coefficients) => self.cubic_at(at, coefficients),
+            Kind::Cubic(coefficients) => self.smooth_at(at, coefficients, weights),
+            Kind::Sinc(samples, table) => self.smooth_at(at, samples, |t| table.weights(t)),
         }
     }
 
@@ -250,7 +264,12 @@ impl<'a> Sampler<'a> {
         if has_share { self.voxel([0, 1, 2].map(|axis| index[axis] + step[axis])) } else { 0.0 }
     }
 
-    fn cubic_at(&self, at: Position, coefficients: &Coefficients) -> f32 {
+    fn smooth_at<const N: usize>(
+        &self,
+        at: Position,
+        coefficients: &Coefficients,
+        weights: impl Fn(f32) -> [f32; N],
+    ) -> f32 {
         let (index, t) = split(at);
         if t[0] + t[1] + t[2] <= 0.0 {
             return self.voxel(index);
@@ -259,11 +278,11 @@ impl<'a> Sampler<'a> {
             return f32::NAN;
         }
         let size = coefficients.size();
-        let taps: [[usize; 4]; 3] = [0, 1, 2].map(|axis| {
-            let centre = index[axis] as i64 - coefficients.start[axis] as i64;
-            [-1, 0, 1, 2].map(|offset| mirror(centre + offset, size[axis]))
+        let taps: [[usize; N]; 3] = [0, 1, 2].map(|axis| {
+            let first = index[axis] as i64 - coefficients.start[axis] as i64 - (N as i64 / 2 - 1);
+            std::array::from_fn(|k| mirror(first + k as i64, size[axis]))
         });
-        let [wx, wy, wz] = t.map(weights);
+        let [wx, wy, wz] = [weights(t[0]), weights(t[1]), weights(t[2])];
         let mut sum = 0.0;
         for (z, wz) in taps[2].iter().zip(wz) {
             for (y, wy) in taps[1].iter().zip(wy) {
@@ -276,7 +295,15 @@ impl<'a> Sampler<'a> {
 }
 
 impl Coefficients {
-    fn new(values: ArrayView3<'_, f32>, region: Region) -> Self {
+    /// What a spline through the samples is made of.
+    fn splines(values: ArrayView3<'_, f32>, region: Region) -> Self {
+        let mut part = Self::samples(values, region);
+        prefilter(&mut part.values);
+        part
+    }
+
+    /// The samples themselves, with something harmless where they are missing.
+    fn samples(values: ArrayView3<'_, f32>, region: Region) -> Self {
         let mut part = region.slice(values).to_owned();
         let any_missing = part.axis_iter(Axis(0)).into_par_iter().any(|plane| plane.iter().any(|v| !v.is_finite()));
         if any_missing {
@@ -284,7 +311,6 @@ impl Coefficients {
                 extend_into_missing(&mut part, Axis(axis));
             }
         }
-        prefilter(&mut part);
         Self { values: part, start: region.start, any_missing }
     }
 
@@ -349,15 +375,35 @@ fn extend_into_missing(values: &mut Array3<f32>, axis: Axis) {
     }
 }
 
-/// The sum of 4 x 4 x 4 coefficients, x fastest.
+/// The weights of a windowed sinc at many fractions; linear between them, which is within two in a million.
+struct SincTable(Vec<[f32; 2 * SINC_REACH]>);
+
+impl SincTable {
+    const STEPS: u16 = 1024;
+
+    fn new() -> Self {
+        let row = |k: u16| sinc_weights(f64::from(k) / f64::from(Self::STEPS)).map(|weight| weight as f32);
+        Self((0..=Self::STEPS).map(row).collect())
+    }
+
+    #[inline]
+    fn weights(&self, t: f32) -> [f32; 2 * SINC_REACH] {
+        let at = t * f32::from(Self::STEPS);
+        let k = (at as usize).min(usize::from(Self::STEPS) - 1);
+        let (low, high, share) = (&self.0[k], &self.0[k + 1], at - k as f32);
+        std::array::from_fn(|i| low[i] + share * (high[i] - low[i]))
+    }
+}
+
+/// The sum of N x N x N coefficients, x fastest.
 #[inline]
-fn cubic_sum(c: &[f32], stride_y: usize, stride_z: usize, [wx, wy, wz]: [[f32; 4]; 3]) -> f32 {
-    let mut planes = [0.0f32; 4];
+fn smooth_sum<const N: usize>(c: &[f32], stride_y: usize, stride_z: usize, [wx, wy, wz]: [[f32; N]; 3]) -> f32 {
+    let mut planes = [0.0f32; N];
     for (k, wz) in wz.iter().enumerate() {
-        let mut plane = [0.0f32; 4];
+        let mut plane = [0.0f32; N];
         for (j, wy) in wy.iter().enumerate() {
             let first = k * stride_z + j * stride_y;
-            for (lane, value) in plane.iter_mut().zip(&c[first..first + 4]) {
+            for (lane, value) in plane.iter_mut().zip(&c[first..first + N]) {
                 *lane += wy * value;
             }
         }
@@ -365,7 +411,8 @@ fn cubic_sum(c: &[f32], stride_y: usize, stride_z: usize, [wx, wy, wz]: [[f32; 4
             *lane += wz * value;
         }
     }
-    (wx[0] * planes[0] + wx[1] * planes[1]) + (wx[2] * planes[2] + wx[3] * planes[3])
+    // Two by two, as the cubic weights pair up.
+    wx.as_chunks::<2>().0.iter().zip(planes.as_chunks::<2>().0).map(|(w, p)| w[0] * p[0] + w[1] * p[1]).sum()
 }
 
 /// B-spline weights in single precision whose sum is one.

@@ -35,6 +35,28 @@ pub fn keys_weights(t: f64) -> [f64; 4] {
     [-0.5 * t + t2 - 0.5 * t3, 1.0 - 2.5 * t2 + 1.5 * t3, 0.5 * t + 2.0 * t2 - 1.5 * t3, -0.5 * t2 + 0.5 * t3]
 }
 
+/// Neighbours of a windowed sinc on each side of a position.
+pub const SINC_REACH: usize = 4;
+
+/// Weights of the eight neighbours -3 to 4 at the fraction `t` for the sinc under the window of Lanczos, w(d) = sinc(d)
+/// sinc(d / 4) with sinc(x) = sin(pi x) / (pi x).
+///
+/// They are divided by their sum, which is one but for a hundredth: a constant stays itself (Duchon 1979).
+#[must_use]
+pub fn sinc_weights(t: f64) -> [f64; 2 * SINC_REACH] {
+    let sinc = |x: f64| {
+        let angle = std::f64::consts::PI * x;
+        if angle.abs() < 1e-9 { 1.0 } else { angle.sin() / angle }
+    };
+    let reach = SINC_REACH as f64;
+    let weights: [f64; 2 * SINC_REACH] = std::array::from_fn(|k| {
+        let distance = t + reach - 1.0 - k as f64;
+        if distance.abs() < reach { sinc(distance) * sinc(distance / reach) } else { 0.0 }
+    });
+    let total: f64 = weights.iter().sum();
+    weights.map(|weight| weight / total)
+}
+
 /// Turns samples into cubic B-spline coefficients, in place, along the first axis of a `[n][width]` block.
 ///
 /// `width` signals are filtered side by side, which keeps the processor's lanes busy although the recursion is serial.
@@ -124,6 +146,20 @@ mod tests {
                 let k = k as isize;
                 let value = (mirrored(&c, k - 1) + 4.0 * mirrored(&c, k) + mirrored(&c, k + 1)) / 6.0;
                 assert_relative_eq!(value, *sample, epsilon = 1e-10);
+            }
+        }
+    }
+
+    #[test]
+    fn sinc_weights_are_one_neighbour_at_a_sample_and_mirror_each_other_in_between() {
+        for (k, weight) in sinc_weights(0.0).into_iter().enumerate() {
+            assert_relative_eq!(weight, if k == SINC_REACH - 1 { 1.0 } else { 0.0 }, epsilon = 1e-12);
+        }
+        for t in [0.1, 0.25, 0.5, 0.9] {
+            let (forth, back) = (sinc_weights(t), sinc_weights(1.0 - t));
+            assert_relative_eq!(forth.iter().sum::<f64>(), 1.0, epsilon = 1e-12);
+            for (a, b) in forth.iter().zip(back.iter().rev()) {
+                assert_relative_eq!(*a, *b, epsilon = 1e-12);
             }
         }
     }

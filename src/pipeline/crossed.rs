@@ -9,7 +9,7 @@ use super::lesions::Lesion;
 use super::measure;
 use super::remarks::Remarks;
 use crate::align;
-use crate::features::cross::{CrossSettings, Crossed, HabitatSettings, cross, habitats};
+use crate::features::cross::{CrossSettings, Crossed, HabitatSettings, Habitats, cross, habitats, habitats_near};
 use crate::features::{Discretise, FeatureError};
 use crate::finding::FindingKind;
 use crate::image::{Mask, Volume};
@@ -27,7 +27,7 @@ pub(super) fn add(
     let name = |role: usize| scene.roles[role].name();
     let images = aligned.iter().map(|(role, image)| (name(*role), &image.volume)).collect();
     let images = in_order(images, &scene.protocol.reference);
-    each(&images, mask, |role, suffix, roles, found| match found {
+    each(&images, mask, None, |role, suffix, roles, found| match found {
         Ok(found) => extend(groups, role, &found, suffix, roles),
         Err(error) => refuse(&error, lesion, roles, remarks),
     });
@@ -44,10 +44,21 @@ pub(super) fn add(
     }
 }
 
+/// The habitats of images where they lie, from which those of images that lie elsewhere begin.
+pub(super) fn habitats_of(images: Vec<(&str, &Volume<f32>)>, reference: &str, mask: &Mask) -> Option<Habitats> {
+    let volumes: Vec<&Volume<f32>> = in_order(images, reference).into_iter().map(|(_, volume)| volume).collect();
+    (volumes.len() > 1).then(|| habitats(&volumes, mask, HabitatSettings::default()).ok()).flatten()
+}
+
 /// The values alone, of images that may lie elsewhere: role, tag, value.
-pub(super) fn values(images: Vec<(&str, &Volume<f32>)>, reference: &str, mask: &Mask) -> Vec<(String, String, f64)> {
+pub(super) fn values(
+    images: Vec<(&str, &Volume<f32>)>,
+    reference: &str,
+    mask: &Mask,
+    near: Option<&Habitats>,
+) -> Vec<(String, String, f64)> {
     let mut values = Vec::new();
-    each(&in_order(images, reference), mask, |role, suffix, _, found| {
+    each(&in_order(images, reference), mask, near, |role, suffix, _, found| {
         let found = found.map(|found| found.values).unwrap_or_default();
         values.extend(found.iter().map(|value| (role.to_owned(), format!("{}{suffix}", value.tag), value.value)));
     });
@@ -64,6 +75,7 @@ fn in_order<'a>(mut images: Vec<(&'a str, &'a Volume<f32>)>, reference: &str) ->
 fn each(
     images: &[(&str, &Volume<f32>)],
     mask: &Mask,
+    near: Option<&Habitats>,
     mut take: impl FnMut(&str, &str, &str, Result<Crossed, FeatureError>),
 ) {
     let settings = CrossSettings::default();
@@ -76,7 +88,11 @@ fn each(
     if let [(first, _), _, ..] = images {
         let volumes: Vec<&Volume<f32>> = images.iter().map(|(_, volume)| *volume).collect();
         let all = images.iter().map(|(role, _)| *role).collect::<Vec<_>>().join(" and ");
-        let found = habitats(&volumes, mask, HabitatSettings::default());
+        let settings = HabitatSettings::default();
+        let found = match near {
+            Some(near) => habitats_near(&volumes, mask, settings, near),
+            None => habitats(&volumes, mask, settings),
+        };
         take(first, "", &all, found.map(|found| found.features));
     }
 }

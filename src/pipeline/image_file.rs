@@ -1,6 +1,9 @@
 //! One image from a file or a folder: NIfTI, or the DICOM files of one series.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use dicom_object::InMemDicomObject;
 
 use super::roles;
 use super::single::SingleError;
@@ -23,6 +26,8 @@ pub struct ImageFile {
     pub series: Option<ImageSeries>,
     /// What was remarked on it.
     pub findings: Vec<Finding>,
+    /// The header of its first slice; empty where it is not DICOM.
+    pub(super) header: Arc<InMemDicomObject>,
 }
 
 impl ImageFile {
@@ -37,7 +42,15 @@ impl ImageFile {
 pub(super) fn read(path: &Path, policies: &Policies) -> Result<ImageFile, SingleError> {
     if is_nifti(path) {
         let volume = nifti::read_image(path)?;
-        return Ok(ImageFile { volume, unit: "1", role: "image".to_owned(), series: None, findings: Vec::new() });
+        let header = Arc::new(InMemDicomObject::new_empty());
+        return Ok(ImageFile {
+            volume,
+            unit: "1",
+            role: "image".to_owned(),
+            series: None,
+            findings: Vec::new(),
+            header,
+        });
     }
     let files = files_of(path, |kind| matches!(kind, InstanceKind::Image { .. }))?;
     if files.is_empty() {
@@ -47,8 +60,8 @@ pub(super) fn read(path: &Path, policies: &Policies) -> Result<ImageFile, Single
     let series = SeriesVolume::read(&files, "image", policies)?;
     let unit = if series.units == Units::Arbitrary && series.modality != "MR" { "1" } else { series.units.ucum() };
     let told = roles::series(&series.modality, &series);
-    let SeriesVolume { volume, findings, modality, .. } = series;
-    Ok(ImageFile { volume, unit, role: modality, series: Some(told), findings })
+    let SeriesVolume { volume, findings, modality, header, .. } = series;
+    Ok(ImageFile { volume, unit, role: modality, series: Some(told), findings, header })
 }
 
 pub(super) fn is_nifti(path: &Path) -> bool {

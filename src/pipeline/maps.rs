@@ -8,7 +8,7 @@ use super::roles::Role;
 use crate::config::Protocol;
 use crate::finding::{FindingKind, Policy};
 use crate::image::Transform;
-use crate::register::{self, Pair, Registration, RegistrationSource, Settings};
+use crate::register::{self, Estimation, Pair, Registration, RegistrationSource, Settings};
 use crate::report::{RegistrationResult, Space};
 use crate::volume::RegistrationObject;
 
@@ -36,7 +36,7 @@ pub(super) fn between(
     let settings = Settings {
         transform: protocol.registration.transform,
         same_frame: protocol.registration.same_frame_of_reference,
-        ..Settings::default()
+        estimation: Estimation { measure: protocol.registration.measure, ..Estimation::default() },
     };
     let told: Vec<Option<Transform>> = roles.iter().map(|role| given::map(given, reference, role, remarks)).collect();
     let registrations: Vec<(Registration, bool)> = roles

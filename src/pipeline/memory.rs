@@ -90,7 +90,9 @@ fn blocks(protocol: &Protocol, block_mm3: f64, whole_mm3: f64) -> u64 {
         protocol.inputs.iter().map(|input| n_voxels(input, spacing_mm(input))).fold(0, u64::saturating_add)
     };
     let (native, aligned) = (all(&|input| input.grid.spacing_mm), all(&|_| protocol.grid.spacing_mm));
-    native.max(aligned).saturating_mul(BYTES_PER_BLOCK_VOXEL)
+    // The draws behind the misregistration errors are measured beside the block itself, one on each thread.
+    let at_once = if protocol.registration.error_draws > 0 { 1 + rayon::current_num_threads() as u64 } else { 1 };
+    native.max(aligned).saturating_mul(BYTES_PER_BLOCK_VOXEL).saturating_mul(at_once)
 }
 
 /// The volume that filters look at for a block of a lesion.

@@ -1,7 +1,8 @@
 //! What the uncertainty of the registration does to every feature.
 //!
 //! The error of a feature is the root mean square of its change under motions that are drawn from the covariance of the map:
-//! the image (aligned) or the carried region (native) is moved, interpolated and measured anew. For the mean, which has a
+//! the image (aligned) or the carried region (native) is moved, interpolated and measured anew; what takes longest, on fewer
+//! voxels ([`features::values`]). For the mean, which has a
 //! Taylor expansion, the expansion is used instead of draws. `delta_mm` is the root mean square change under the six shifts
 //! of one millimetre along the axes.
 //!
@@ -18,8 +19,9 @@ use super::carry::{Scene, onto};
 use super::lesions::Lesion;
 use super::measure::{self, Scaled};
 use super::{crossed, fused, maps, native};
-use crate::align::{self, align};
-use crate::features::{Family, Settings, extract};
+use crate::align::{self, Blurred};
+use crate::features::cross::Habitats;
+use crate::features::{self, Family, Settings, is_shape, values_of_intensities};
 use crate::image::{Mask, Transform, Volume};
 use crate::math::linalg::Vec3;
 use crate::register::{MeanSensitivity, Motion, Uncertainty, draw_motions, motion_map};
@@ -60,12 +62,22 @@ fn relative(scene: &Scene<'_>, role: usize, drawn: usize) -> Option<Uncertainty>
 /// One way in which the roles may lie: a motion for each, about a centre of its own.
 struct Shot {
     motions: Vec<Option<(Motion, Vec3)>>,
-    /// One of the shifts of one millimetre, else a draw.
-    is_shift: bool,
+    kind: Kind,
+}
+
+/// What a shot is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// No motion: what the others are compared with.
+    Still,
+    /// A motion drawn from the covariance.
+    Draw,
+    /// A shift of one millimetre.
+    Shift,
 }
 
 impl Shot {
-    /// The draws and the shifts for roles of which some are sure to a degree.
+    /// No motion, the draws and the shifts, for roles of which some are sure to a degree.
     fn all(sure: &[Option<Uncertainty>], n_draws: usize) -> Vec<Self> {
         let drawn: Vec<Option<(Vec<Motion>, Vec3)>> = sure
             .iter()
@@ -77,15 +89,19 @@ impl Shot {
                 let (motions, centre) = role.as_ref()?;
                 motions.get(draw).map(|motion| (*motion, *centre))
             });
-            Self { motions: motions.collect(), is_shift: false }
+            Self { motions: motions.collect(), kind: Kind::Draw }
+        };
+        let of_all = |motion: Motion, kind: Kind| {
+            let motions = sure.iter().map(|sure| sure.map(|sure| (motion, sure.centre_mm)));
+            Self { motions: motions.collect(), kind }
         };
         let of_shift = |k: usize| {
             let mut motion = [0.0; 6];
             motion[k / 2] = if k.is_multiple_of(2) { 1.0 } else { -1.0 };
-            let motions = sure.iter().map(|sure| sure.map(|sure| (motion, sure.centre_mm)));
-            Self { motions: motions.collect(), is_shift: true }
+            of_all(motion, Kind::Shift)
         };
-        (0..n_draws).map(of_draw).chain((0..6).map(of_shift)).collect()
+        let still = of_all([0.0; 6], Kind::Still);
+        std::iter::once(still).chain((0..n_draws).map(of_draw)).chain((0..6).map(of_shift)).collect()
     }
 }
 
@@ -94,18 +110,18 @@ impl Shot {
 struct Changes(BTreeMap<Key, [(f64, f64); 2]>);
 
 impl Changes {
-    /// The changes of all shots against what was measured; shots are added in their order.
-    fn of(groups: &[&mut MeasurementGroup], shots: &[Shot], found: Vec<Values>) -> Self {
+    /// The changes of all shots against those without motion, which come first; shots are added in their order.
+    fn of(shots: &[Shot], found: Vec<Values>) -> Self {
         let mut nominal = Values::new();
-        for group in groups {
-            nominal
-                .extend(group.values.iter().map(|v| ((group.role.clone(), v.filter.clone(), v.tag.clone()), v.value)));
-        }
         let mut changes = Self::default();
         for (shot, values) in shots.iter().zip(found) {
+            if shot.kind == Kind::Still {
+                nominal = values;
+                continue;
+            }
             for (key, value) in values {
                 let Some(before) = nominal.get(&key) else { continue };
-                let (sum, n) = &mut changes.0.entry(key).or_default()[usize::from(shot.is_shift)];
+                let (sum, n) = &mut changes.0.entry(key).or_default()[usize::from(shot.kind == Kind::Shift)];
                 *sum += (value - before).powi(2);
                 *n += 1.0;
             }
@@ -137,6 +153,14 @@ pub(super) struct AlignedBlocks<'a> {
     pub(super) scaled: &'a [Option<Scaled>],
 }
 
+/// What all shots of one lesion share.
+struct StillBlocks {
+    /// The images of the roles that any shot moves, ready to be interpolated.
+    blurred: Vec<Option<Blurred>>,
+    /// The habitats of the images where they lie.
+    habitats: Option<Habitats>,
+}
+
 /// Adds the errors to the aligned blocks of a lesion.
 pub(super) fn add_aligned(groups: &mut [MeasurementGroup], blocks: &AlignedBlocks<'_>) {
     let scene = blocks.scene;
@@ -146,8 +170,13 @@ pub(super) fn add_aligned(groups: &mut [MeasurementGroup], blocks: &AlignedBlock
     let n_draws = scene.protocol.registration.error_draws;
     if n_draws > 0 && sure.iter().any(Option::is_some) {
         let shots = Shot::all(&sure, n_draws);
-        let found: Vec<Values> = shots.par_iter().map(|shot| blocks.values(shot)).collect();
-        Changes::of(&groups, &shots, found).write(&mut groups);
+        let still = blocks.still(&shots);
+        let found: Vec<Values> = shots.par_iter().map(|shot| blocks.values(shot, &still)).collect();
+        Changes::of(&shots, found).write(&mut groups);
+        for ((role, _), _) in blocks.images.iter().zip(&sure).filter(|(_, sure)| sure.is_some()) {
+            let name = scene.roles[*role].name();
+            groups.iter_mut().filter(|group| group.role == name).for_each(|group| leave_shape(group));
+        }
     }
     for ((role, image), sure) in blocks.images.iter().zip(&sure) {
         let name = scene.roles[*role].name();
@@ -163,20 +192,46 @@ impl AlignedBlocks<'_> {
         Some(measure::settings(self.scene.roles[role].input, self.scene.protocol, &scaled.fitted, None))
     }
 
+    fn crosses(&self) -> bool {
+        self.scene.protocol.features.families.contains(&Family::Cross)
+    }
+
+    /// What the shots begin with.
+    fn still(&self, shots: &[Shot]) -> StillBlocks {
+        let of_role = |(at, (role, _)): (usize, &(usize, align::Aligned))| {
+            let motions = shots.iter().filter_map(|shot| shot.motions.get(at)?.as_ref());
+            let mut maps = motions.map(|motion| self.map(*role, motion)).peekable();
+            maps.peek()?;
+            let image = &self.scene.roles[*role];
+            let nominal = &self.scene.maps[*role].registration.fixed_to_moving;
+            Blurred::new(&image.volume, image.psf, self.goal, nominal, maps).ok()
+        };
+        let blurred = self.images.par_iter().enumerate().map(of_role).collect();
+        let images = self.images.iter().map(|(role, image)| (self.scene.roles[*role].name(), &image.volume)).collect();
+        let habitats = || crossed::habitats_of(images, &self.scene.protocol.reference, self.mask);
+        StillBlocks { blurred, habitats: self.crosses().then(habitats).flatten() }
+    }
+
+    /// A motion, then the role's own map.
+    fn map(&self, role: usize, (motion, centre): &(Motion, Vec3)) -> Transform {
+        Transform::Affine(motion_map(motion, *centre)).then(&self.scene.maps[role].registration.fixed_to_moving)
+    }
+
     /// The values of the roles that are moved, and of all roles together.
-    fn values(&self, shot: &Shot) -> Values {
+    fn values(&self, shot: &Shot, still: &StillBlocks) -> Values {
         let moved: Vec<Option<Volume<f32>>> = self
             .images
             .iter()
             .zip(&shot.motions)
-            .map(|((role, _), motion)| self.moved(*role, motion.as_ref()?))
+            .zip(&still.blurred)
+            .map(|(((role, _), motion), blurred)| self.moved(*role, motion.as_ref()?, blurred.as_ref()?))
             .collect();
         let mut values = Values::new();
         for ((role, _), moved) in self.images.iter().zip(&moved) {
             let (Some(image), Some(settings)) = (moved, self.settings(*role)) else { continue };
-            let Ok(extraction) = extract(image, self.mask, &settings) else { continue };
+            let Ok(found) = values_of_intensities(image, self.mask, &settings) else { continue };
             let name = self.scene.roles[*role].name();
-            values.extend(extraction.values.into_iter().map(|v| ((name.to_owned(), v.filter, v.tag), v.value)));
+            values.extend(found.into_iter().map(|v| ((name.to_owned(), v.filter, v.tag), v.value)));
         }
         let name = |role: &usize| self.scene.roles[*role].name();
         let images = self.images.iter().zip(&moved);
@@ -186,21 +241,25 @@ impl AlignedBlocks<'_> {
         let names: Vec<&str> = both.filter(|(_, moved)| moved.is_some()).map(|((role, _), _)| name(role)).collect();
         let of_fused = fused::values(&images, &names, self.scene.protocol, self.mask);
         values.extend(of_fused.into_iter().map(|(role, v)| ((role, v.filter, v.tag), v.value)));
-        if self.scene.protocol.features.families.contains(&Family::Cross) {
-            let found = crossed::values(images, &self.scene.protocol.reference, self.mask);
+        if self.crosses() {
+            let found = crossed::values(images, &self.scene.protocol.reference, self.mask, still.habitats.as_ref());
             values.extend(found.into_iter().map(|(role, tag, value)| ((role, "none".to_owned(), tag), value)));
         }
         values
     }
 
     /// A role's image where a motion puts it, in one interpolation, on its scale.
-    fn moved(&self, role: usize, (motion, centre): &(Motion, Vec3)) -> Option<Volume<f32>> {
-        let map =
-            Transform::Affine(motion_map(motion, *centre)).then(&self.scene.maps[role].registration.fixed_to_moving);
-        let role_image = &self.scene.roles[role];
-        let mut image = align(&role_image.volume, role_image.psf, self.goal, &map).ok()?.volume;
+    fn moved(&self, role: usize, motion: &(Motion, Vec3), blurred: &Blurred) -> Option<Volume<f32>> {
+        let mut image = blurred.onto(self.goal, &self.map(role, motion));
         self.scaled.get(role)?.as_ref()?.fitted.scale.apply(&mut image);
         Some(image)
+    }
+}
+
+/// What is a property of the region alone does not change when an image moves under it.
+fn leave_shape(group: &mut MeasurementGroup) {
+    for measured in group.values.iter_mut().filter(|measured| is_shape(&measured.tag)) {
+        (measured.misregistration_error, measured.delta_mm) = (Some(0.0), Some(0.0));
     }
 }
 
@@ -228,12 +287,11 @@ pub(super) fn add_native(
                     .then(&Transform::Affine(motion_map(motion, *centre)))
                     .then(maps::from_reference(scene.maps, leading.role)?);
                 let mask = onto(leading, scene.roles, &scene.roles[role].volume.geometry, &moved);
-                let extraction = extract(&scaled.volume, &mask, &settings).ok()?;
-                Some(extraction.values.into_iter().map(|v| ((group.role.clone(), v.filter, v.tag), v.value)).collect())
+                let found = features::values(&scaled.volume, &mask, &settings).ok()?;
+                Some(found.into_iter().map(|v| ((group.role.clone(), v.filter, v.tag), v.value)).collect())
             };
             let found: Vec<Values> = shots.par_iter().map(|shot| values(shot).unwrap_or_default()).collect();
-            let mut one = [&mut *group];
-            Changes::of(&one, &shots, found).write(&mut one);
+            Changes::of(&shots, found).write(&mut [&mut *group]);
         }
         let mask = group.mask.clone();
         // In the image's own space the covariance, which is of the reference's, does not apply: the draws stand.

@@ -2,13 +2,18 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::image_file::{self, ImageFile};
+use super::resolution::KnownPsf;
 use super::single::SingleError;
 use crate::clock::Timestamp;
-use crate::finding::{Finding, Policies, Policy};
-use crate::image::{Modality, Psf};
+use crate::config::Fwhm;
+use crate::finding::{Finding, FindingKind, Policies, Policy};
+use crate::image::Modality;
 use crate::register::{self, Pair, Registration, RegistrationSource, Settings};
 use crate::report::{CaseResult, RegistrationResult};
+use crate::table::ResolutionTable;
 
 /// What is registered to what.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +26,8 @@ pub struct PairJob<'a> {
     pub fixed_modality: Option<Modality>,
     /// The same of the moving image.
     pub moving_modality: Option<Modality>,
+    /// How sharp the site's scanners are.
+    pub resolutions: &'a ResolutionTable,
     /// How.
     pub settings: &'a Settings,
     /// What is done about remarks on the data.
@@ -36,6 +43,8 @@ pub struct PairResult {
     pub moving: ImageFile,
     /// The map from the reference's space to the other's.
     pub registration: Registration,
+    /// How sharp the reference and the other image are, and who says so, per axis.
+    pub resolutions: [Value; 2],
     /// Remarks on both images and on the map.
     pub findings: Vec<Finding>,
 }
@@ -53,13 +62,18 @@ pub fn register_files(job: &PairJob<'_>) -> Result<PairResult, SingleError> {
     }
     let modalities = [job.fixed_modality.unwrap_or(fixed.modality()), job.moving_modality.unwrap_or(moving.modality())];
     let frame = |image: &ImageFile| image.series.as_ref().and_then(|series| series.frame_of_reference.clone());
+    let known = [(&fixed, modalities[0]), (&moving, modalities[1])]
+        .map(|(image, modality)| KnownPsf::of(Fwhm::Auto, job.resolutions, &image.header, modality, &image.volume));
+    for (image, known) in [&fixed, &moving].into_iter().zip(&known).filter(|(_, known)| known.is_assumed()) {
+        findings.push(job.policies.finding(FindingKind::ResolutionAssumed, image.role.clone(), known.words()));
+    }
     let pair = Pair {
         fixed: &fixed.volume,
         moving: &moving.volume,
         fixed_modality: modalities[0],
         moving_modality: modalities[1],
-        fixed_psf: Psf::assumed(modalities[0], &fixed.volume.geometry),
-        moving_psf: Psf::assumed(modalities[1], &moving.volume.geometry),
+        fixed_psf: known[0].psf,
+        moving_psf: known[1].psf,
         same_frame: frame(&fixed).is_some() && frame(&fixed) == frame(&moving),
         given: None,
         subject: &moving.role,
@@ -67,7 +81,8 @@ pub fn register_files(job: &PairJob<'_>) -> Result<PairResult, SingleError> {
     let registration = register::register(&pair, job.settings);
     let made = registration.findings.iter();
     findings.extend(made.map(|f| job.policies.finding(f.kind, f.subject.clone(), f.detail.clone())));
-    Ok(PairResult { fixed, moving, registration, findings })
+    let resolutions = known.map(|known| serde_json::to_value(known).unwrap_or_default());
+    Ok(PairResult { fixed, moving, registration, resolutions, findings })
 }
 
 impl PairResult {
@@ -126,11 +141,13 @@ mod tests {
         nifti::write_image(&paths[1], &Volume { geometry: grid(14.0), ..image }).unwrap();
         let settings = Settings::default();
         let policies = Policies::default();
+        let resolutions = ResolutionTable::default();
         let job = PairJob {
             fixed: &paths[0],
             moving: &paths[1],
             fixed_modality: Some(Modality::Mr),
             moving_modality: Some(Modality::Mr),
+            resolutions: &resolutions,
             settings: &settings,
             policies: &policies,
         };
@@ -138,5 +155,6 @@ mod tests {
         let at = result.registration.fixed_to_moving.apply([60.0, 55.0, 55.0]);
         assert!((at[0] - 74.0).abs() < 0.5 && (at[1] - 55.0).abs() < 0.5, "{at:?} {}", result.registration.note);
         assert!(result.case(Timestamp::default(), 0).is_none());
+        assert!(result.resolutions.iter().all(|told| told["source"].as_array().is_some_and(|axes| axes.len() == 3)));
     }
 }

@@ -41,6 +41,8 @@ pub(super) struct KnownPsf {
 const UNCERTAINTY_TABLE: f64 = 0.1;
 const UNCERTAINTY_TAGS: f64 = 0.15;
 const UNCERTAINTY_ESTIMATE: f64 = 0.15;
+/// Of PET and MR, whose edges are those of the tissue too.
+const UNCERTAINTY_UPPER: f64 = 0.3;
 const UNCERTAINTY_ASSUMED: f64 = 0.3;
 /// The full width of a Gaussian with the variance of a box of width one: 2 sqrt(2 ln 2) / sqrt(12).
 const FWHM_OF_BOX: f64 = 0.679_778;
@@ -66,7 +68,8 @@ impl KnownPsf {
         let told = row.map_or([None; 3], ResolutionRow::fwhm_mm);
         let tags = of_tags(header, modality, volume);
         let missing = (0..3).any(|axis| told[axis].or(tags[axis]).is_none());
-        let estimate = if missing && modality == Modality::Ct { edge_fwhm_mm(volume) } else { [None; 3] };
+        let estimate = if missing { edge_fwhm_mm(volume, modality) } else { [None; 3] };
+        let of_edges = if modality == Modality::Ct { UNCERTAINTY_ESTIMATE } else { UNCERTAINTY_UPPER };
         let usual = Psf::assumed(modality, &volume.geometry).fwhm_mm;
         let mut known = Self {
             psf: Psf { fwhm_mm: usual },
@@ -78,7 +81,7 @@ impl KnownPsf {
             let sources = [
                 (told[axis], PsfSource::Table, UNCERTAINTY_TABLE),
                 (tags[axis], PsfSource::Tags, UNCERTAINTY_TAGS),
-                (estimate[axis], PsfSource::Estimate, UNCERTAINTY_ESTIMATE),
+                (estimate[axis], PsfSource::Estimate, of_edges),
             ];
             let Some((width, source, share)) = sources.into_iter().find_map(|(w, s, u)| w.map(|w| (w, s, u))) else {
                 continue;

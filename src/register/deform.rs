@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use super::nmi::{Measure, Scratch};
 use super::pyramid::{Level, Pyramid};
 use super::search;
-use super::settings::Estimation;
+use super::settings::{Estimation, Similarity};
 use crate::image::{Affine, Displacement, Geometry, Mask};
 use crate::math::linalg::{self, Vec3};
 use crate::math::optimise;
@@ -52,7 +52,7 @@ pub(super) fn deform(pyramid: &Pyramid, linear: &Affine, settings: &Estimation) 
     for _ in 0..=RAISES_MAX {
         let mut at = vec![0.0; 3 * control.n_voxels()];
         for level in &pyramid.levels {
-            at = refine(level, linear, &control, &at, bending);
+            at = refine(level, linear, &control, &at, Cost { measure: settings.measure, bending });
         }
         let displacement = sampled(&control, &at, &finest.fixed.geometry)?;
         let (jacobian, folded_share) = jacobian(&displacement, &finest.fixed_body)?;
@@ -70,7 +70,7 @@ fn value_at(level: &Level, linear: &Affine, control: &Geometry, at: &[f64]) -> f
     let (mut moved, mut pulls) = (Vec::new(), Vec::new());
     let coefficients: Vec<[f32; 3]> = at.as_chunks::<3>().0.iter().map(|c| c.map(|v| v as f32)).collect();
     Spline::new(control, &level.samples.centre).displaced(level.samples.positions(), &coefficients, &mut moved);
-    let measure = Measure::new(&level.samples, &level.binned);
+    let measure = Measure::new(&level.samples, &level.binned, Similarity::Nmi);
     measure.value_and_pulls(linear, &moved, &mut Scratch::default(), &mut pulls).nmi
 }
 
@@ -92,9 +92,16 @@ fn control_grid(fixed: &Geometry, spacing_mm: f64) -> Geometry {
     }
 }
 
+/// What is minimised: the bending energy times a weight, less the measure.
+#[derive(Clone, Copy)]
+struct Cost {
+    measure: Similarity,
+    bending: f64,
+}
+
 /// Goes down the gradient over the control points at one level.
-fn refine(level: &Level, linear: &Affine, control: &Geometry, start: &[f64], bending: f64) -> Vec<f64> {
-    let measure = Measure::new(&level.samples, &level.binned);
+fn refine(level: &Level, linear: &Affine, control: &Geometry, start: &[f64], cost: Cost) -> Vec<f64> {
+    let measure = Measure::new(&level.samples, &level.binned, cost.measure);
     let spline = Spline::new(control, &level.samples.centre);
     let mut scratch = Scratch::default();
     let mut pulls = Vec::new();
@@ -112,8 +119,8 @@ fn refine(level: &Level, linear: &Affine, control: &Geometry, start: &[f64], ben
         spline.displaced(level.samples.positions(), &coefficients, &mut moved);
         let value = measure.value_and_pulls(linear, &moved, &mut scratch, &mut pulls);
         spline.gather(level.samples.positions(), &pulls, gradient);
-        let energy = add_bending(control, at, bending, gradient);
-        energy - value.nmi
+        let energy = add_bending(control, at, cost.bending, gradient);
+        energy - value.sought
     });
     found.point
 }
@@ -385,7 +392,7 @@ mod tests {
         let level = pyramid.levels.last().unwrap();
         let control = control_grid(&level.fixed.geometry, 20.0);
         let spline = Spline::new(&control, &level.samples.centre);
-        let measure = Measure::new(&level.samples, &level.binned);
+        let measure = Measure::new(&level.samples, &level.binned, Similarity::Nmi);
         let (mut scratch, mut pulls, mut moved) = (Scratch::default(), Vec::new(), Vec::new());
         let mut value = |c: &[[f32; 3]], gradient: &mut [f64]| {
             spline.displaced(level.samples.positions(), c, &mut moved);

@@ -40,7 +40,7 @@ pub(super) fn estimate(pyramid: &Pyramid, settings: &Estimation) -> Result<Estim
     let by_blocks = by_blocks(pyramid, &found.starts, settings);
     let mut by_measure = found.best;
     if let Some(other) = by_blocks.filter(|map| frame.distance_mm(map, &by_measure.map) > settings.agreement_mm) {
-        let again = search::refine(finest, &other, settings.overlap_floor);
+        let again = search::refine(finest, &other, settings);
         if again.cost < by_measure.cost {
             by_measure = again;
         }
@@ -52,9 +52,9 @@ pub(super) fn estimate(pyramid: &Pyramid, settings: &Estimation) -> Result<Estim
 
 impl Estimate {
     /// How far the first estimator's map is from that of the images with their roles exchanged, mm.
-    pub fn inverse_consistency_mm(&self, finest: &Level, overlap_floor: f64) -> Option<f64> {
+    pub fn inverse_consistency_mm(&self, finest: &Level, settings: &Estimation) -> Option<f64> {
         let (samples, moving) = finest.exchanged()?;
-        let back = search::refine_on(&samples, &moving, &self.by_measure.map.inverse(), overlap_floor);
+        let back = search::refine_on(&samples, &moving, &self.by_measure.map.inverse(), settings);
         Some(self.frame.distance_mm(&self.by_measure.map, &back.map.inverse()))
     }
 

@@ -32,7 +32,7 @@ mod uncertainty;
 
 pub use quality::Quality;
 pub use sensitivity::{MeanSensitivity, Motion, draw_motions, motion_map};
-pub use settings::{Estimation, SameFrame, Settings, TransformKind};
+pub use settings::{Estimation, SameFrame, Settings, Similarity, TransformKind};
 pub use stage::{Pair, Registration, RegistrationSource, register};
 pub use uncertainty::Uncertainty;
 

@@ -2,8 +2,10 @@
 //!
 //! NMI = (H(F) + H(M)) / H(F, M) (Studholme, Hill and Hawkes 1999) over a joint histogram with Parzen windows: linear for the
 //! fixed image, cubic B-spline for the moving one, so that the measure is smooth in the transform and its gradient is exact
-//! (Thevenaz and Unser 2000). The weight of a sample falls from one to zero over the last voxel of the moving field of view,
-//! so that samples that leave it make no jump.
+//! (Thevenaz and Unser 2000). Where it is asked for, mutual information itself, H(F) + H(M) - H(F, M), is sought instead
+//! (Mattes et al. 2003), as a share of the logarithm of the number of bins, which is the most that it can be: overlap and
+//! bending then weigh about as much beside it. The weight of a sample falls from one to zero over the last voxel of the
+//! moving field of view, so that samples that leave it make no jump.
 //!
 //! Samples are worked on in parts of fixed size whose sums are added in order: the result is the same bits for any number of
 //! threads. Cost: one pass for the value, a second for the gradient; nothing is allocated but the scratch memory, once.
@@ -16,6 +18,7 @@ use rayon::prelude::*;
 use super::binned::Binned;
 use super::linear::LinearGradient;
 use super::samples::Samples;
+use super::settings::Similarity;
 use crate::image::Affine;
 use crate::math::linalg::{self, Mat3};
 
@@ -27,6 +30,8 @@ const PART: usize = 2048;
 pub(super) struct Value {
     /// Normalised mutual information, 1 (independent) to 2 (each determines the other).
     pub nmi: f64,
+    /// What is maximised: that, or the other measure.
+    pub sought: f64,
     /// Weight of the samples inside the moving field of view over what it could be at most.
     pub overlap: f64,
 }
@@ -35,6 +40,7 @@ pub(super) struct Value {
 pub(super) struct Measure<'a> {
     samples: &'a Samples,
     moving: &'a Binned,
+    similarity: Similarity,
     /// Weight that the samples can have at most.
     weight_max: f64,
 }
@@ -67,9 +73,9 @@ struct Path {
 }
 
 impl<'a> Measure<'a> {
-    pub fn new(samples: &'a Samples, moving: &'a Binned) -> Self {
+    pub fn new(samples: &'a Samples, moving: &'a Binned, similarity: Similarity) -> Self {
         let n_possible = moving.volume_mm3() / samples.volume_mm3;
-        Self { samples, moving, weight_max: (samples.len() as f64).min(n_possible).max(1.0) }
+        Self { samples, moving, similarity, weight_max: (samples.len() as f64).min(n_possible).max(1.0) }
     }
 
     /// The measure alone.
@@ -90,7 +96,7 @@ impl<'a> Measure<'a> {
         self.summed(&scratch.histograms).value(self.weight_max)
     }
 
-    /// The measure and the gradients of NMI and overlap over the elements of the map about the samples' centre.
+    /// The measure and the gradients of what is sought and of the overlap over the elements of the map about the samples' centre.
     pub fn value_and_gradient(&self, map: &Affine, scratch: &mut Scratch) -> (Value, LinearGradient, LinearGradient) {
         let joint = self.joint(map, self.samples.positions(), scratch);
         let value = joint.value(self.weight_max);
@@ -117,7 +123,7 @@ impl<'a> Measure<'a> {
         (value, nmi, overlap)
     }
 
-    /// The measure where each sample was moved before the map, and the gradient of NMI over each one's position.
+    /// The measure where each sample was moved before the map, and the gradient of what is sought over each one's position.
     pub fn value_and_pulls(
         &self,
         map: &Affine,
@@ -181,7 +187,7 @@ impl<'a> Measure<'a> {
                 *sum += f64::from(*value);
             }
         }
-        Joint::new(counts, nf, nm)
+        Joint::new(counts, nf, nm, self.similarity)
     }
 }
 
@@ -233,10 +239,11 @@ struct Joint {
     fixed: Vec<f64>,
     moving: Vec<f64>,
     entropies: [f64; 3],
+    similarity: Similarity,
 }
 
 impl Joint {
-    fn new(mut joint: Vec<f64>, n_fixed: usize, n_moving: usize) -> Self {
+    fn new(mut joint: Vec<f64>, n_fixed: usize, n_moving: usize, similarity: Similarity) -> Self {
         let weight: f64 = joint.iter().sum();
         joint.iter_mut().for_each(|p| *p /= weight.max(1e-9));
         let fixed: Vec<f64> = joint.chunks(n_moving).map(|row| row.iter().sum()).collect();
@@ -245,27 +252,40 @@ impl Joint {
             moving.iter_mut().zip(row).for_each(|(sum, p)| *sum += p);
         }
         let entropies = [entropy(&fixed), entropy(&moving), entropy(&joint)];
-        Self { n_fixed, n_moving, weight, joint, fixed, moving, entropies }
+        Self { n_fixed, n_moving, weight, joint, fixed, moving, entropies, similarity }
     }
 
     fn value(&self, weight_max: f64) -> Value {
         let [fixed, moving, joint] = self.entropies;
         let nmi = if joint > 1e-12 { (fixed + moving) / joint } else { 1.0 };
-        Value { nmi, overlap: self.weight / weight_max }
+        let sought = match self.similarity {
+            Similarity::Nmi => nmi,
+            Similarity::Mattes => (fixed + moving - joint) / self.most(),
+        };
+        Value { nmi, sought, overlap: self.weight / weight_max }
     }
 
-    /// d NMI / d p for each cell.
+    /// The most that mutual information can be.
+    fn most(&self) -> f64 {
+        (self.n_fixed.min(self.n_moving) as f64).ln()
+    }
+
+    /// d sought / d p for each cell.
     fn derivative(&self) -> Table {
         let [fixed, moving, joint] = self.entropies;
         let mut cells = vec![0.0f32; self.n_fixed * self.n_moving];
         let mut mean = 0.0;
         if joint > 1e-12 {
-            let nmi = (fixed + moving) / joint;
+            // NMI = a / b has the derivative (a' - NMI b') / b; mutual information a - b has (a' - b') / most.
+            let (weight, divisor) = match self.similarity {
+                Similarity::Nmi => ((fixed + moving) / joint, joint),
+                Similarity::Mattes => (1.0, self.most()),
+            };
             let logs = |p: &[f64]| -> Vec<f64> { p.iter().map(|p| p.max(1e-12).ln() + 1.0).collect() };
             let (log_fixed, log_moving, log_joint) = (logs(&self.fixed), logs(&self.moving), logs(&self.joint));
             for (k, cell) in cells.iter_mut().enumerate() {
                 let (i, j) = (k / self.n_moving, k % self.n_moving);
-                let slope = (nmi * log_joint[k] - log_fixed[i] - log_moving[j]) / joint;
+                let slope = (weight * log_joint[k] - log_fixed[i] - log_moving[j]) / divisor;
                 mean += slope * self.joint[k];
                 *cell = slope as f32;
             }
@@ -278,7 +298,7 @@ fn entropy(p: &[f64]) -> f64 {
     p.iter().filter(|p| **p > 1e-12).map(|p| -p * p.ln()).sum()
 }
 
-/// d NMI / d p.
+/// d sought / d p.
 struct Table {
     n_moving: usize,
     cells: Vec<f32>,
@@ -286,7 +306,7 @@ struct Table {
 }
 
 impl Table {
-    /// The gradient of NMI over the voxel index of one sample, but for the division by the whole weight.
+    /// The gradient of what is sought over the voxel index of one sample, but for the division by the whole weight.
     #[inline]
     fn pull(&self, fixed: f32, term: &Term) -> [f32; 3] {
         let (row, up) = (fixed as usize, fixed.fract());
@@ -372,6 +392,34 @@ impl Pull<f64> {
         LinearGradient {
             shift: linalg::scale(scale, linalg::mul_vec(&back, self.force)),
             linear: linalg::mul(&back, &self.moment).map(|row| linalg::scale(scale, row)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pyramid::Pyramid;
+    use super::super::settings::Estimation;
+    use super::super::testing::{ct, image, pair, pet};
+    use super::*;
+
+    #[test]
+    fn the_gradient_of_either_measure_is_that_which_differences_of_it_show() {
+        let (fixed, moving) = (image(&Affine::IDENTITY, ct), image(&Affine::translation([2.0, 1.0, 0.0]), pet));
+        let pyramid = Pyramid::new(&pair(&fixed, &moving), &Estimation::default()).unwrap();
+        let level = pyramid.levels.last().unwrap();
+        for similarity in [Similarity::Nmi, Similarity::Mattes] {
+            let measure = Measure::new(&level.samples, &level.binned, similarity);
+            let mut scratch = Scratch::default();
+            // Beside the voxel centres, where trilinear interpolation has a kink.
+            let at = |x: f64| Affine::rigid([0.03, -0.02, 0.05], level.samples.centre, [4.7 + x, -3.6, 2.9]);
+            let (value, gradient, _) = measure.value_and_gradient(&at(0.0), &mut scratch);
+            let mut sought = |x: f64| measure.value(&at(x), &mut scratch).sought;
+            let slope = (sought(0.05) - sought(-0.05)) / 0.1;
+            assert!((slope / gradient.shift[0] - 1.0).abs() < 0.05, "{similarity:?} {slope} {:?}", gradient.shift);
+            assert!((1.0..2.0).contains(&value.nmi) && (0.0..=1.0).contains(&value.overlap));
+            let is_nmi = (value.sought - value.nmi).abs() < 1e-12;
+            assert_eq!(is_nmi, similarity == Similarity::Nmi, "{similarity:?} {value:?}");
         }
     }
 }

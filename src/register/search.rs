@@ -13,7 +13,7 @@ use super::linear::Frame;
 use super::nmi::{Measure, Scratch, Value};
 use super::pyramid::{Level, NoEstimate, Pyramid, centroid};
 use super::samples::Samples;
-use super::settings::Estimation;
+use super::settings::{Estimation, Similarity};
 use crate::image::Affine;
 use crate::math::linalg::{self, Vec3};
 use crate::math::optimise;
@@ -30,7 +30,7 @@ const KEPT_LEVELS: [usize; 3] = [4, 2, 1];
 const DISTINCT_MM: f64 = 6.0;
 /// A start that ends closer to the result than this has found it, mm: the coarsest level's spacing.
 pub(super) const REACH_MM: f64 = 15.0;
-/// What a missing tenth of overlap below the floor costs: 0.02 of NMI.
+/// What a missing tenth of overlap below the floor costs: 0.02 of the measure.
 const OVERLAP_PENALTY: f64 = 2.0;
 
 /// A map with what was measured on it.
@@ -55,7 +55,7 @@ pub(super) struct Found {
 pub(super) fn search(pyramid: &Pyramid, settings: &Estimation) -> Result<Found, NoEstimate> {
     let coarsest = pyramid.levels.first().ok_or(NoEstimate::TooSmall)?;
     let frame = coarsest.samples.frame();
-    let measure = Measure::new(&coarsest.samples, &coarsest.binned);
+    let measure = Measure::new(&coarsest.samples, &coarsest.binned, settings.measure);
     let floor = settings.overlap_floor;
 
     let bases = bases(coarsest);
@@ -72,7 +72,7 @@ pub(super) fn search(pyramid: &Pyramid, settings: &Estimation) -> Result<Found, 
     let mut coarse = Vec::new();
     for (depth, level) in pyramid.levels.iter().enumerate() {
         let refined: Vec<Candidate> =
-            candidates.par_iter().map(|candidate| refine(level, &candidate.map, floor)).collect();
+            candidates.par_iter().map(|candidate| refine(level, &candidate.map, settings)).collect();
         if depth == 0 {
             coarse = best_distinct(refined.clone(), KEPT_TURNS, &frame, 0.0);
         }
@@ -84,14 +84,15 @@ pub(super) fn search(pyramid: &Pyramid, settings: &Estimation) -> Result<Found, 
 }
 
 /// Goes down the gradient from a map at one level.
-pub(super) fn refine(level: &Level, start: &Affine, overlap_floor: f64) -> Candidate {
-    refine_on(&level.samples, &level.binned, start, overlap_floor)
+pub(super) fn refine(level: &Level, start: &Affine, settings: &Estimation) -> Candidate {
+    refine_on(&level.samples, &level.binned, start, settings)
 }
 
 /// Goes down the gradient from a map on these samples.
-pub(super) fn refine_on(samples: &Samples, moving: &Binned, start: &Affine, overlap_floor: f64) -> Candidate {
+pub(super) fn refine_on(samples: &Samples, moving: &Binned, start: &Affine, estimation: &Estimation) -> Candidate {
     let frame = samples.frame();
-    let measure = Measure::new(samples, moving);
+    let measure = Measure::new(samples, moving, estimation.measure);
+    let overlap_floor = estimation.overlap_floor;
     let mut scratch = Scratch::default();
     let spacing = samples.volume_mm3.cbrt();
     let settings = optimise::Settings {
@@ -102,12 +103,12 @@ pub(super) fn refine_on(samples: &Samples, moving: &Binned, start: &Affine, over
         step_min: 0.005 * spacing,
     };
     let found = optimise::minimise(&frame.rigid_parameters(start), &settings, |parameters, gradient| {
-        let (value, nmi, overlap) = measure.value_and_gradient(&frame.rigid(parameters), &mut scratch);
-        let nmi = frame.rigid_gradient(parameters, &nmi);
+        let (value, sought, overlap) = measure.value_and_gradient(&frame.rigid(parameters), &mut scratch);
+        let sought = frame.rigid_gradient(parameters, &sought);
         let overlap = frame.rigid_gradient(parameters, &overlap);
         let pull = 2.0 * OVERLAP_PENALTY * (overlap_floor - value.overlap).max(0.0);
-        for ((out, nmi), overlap) in gradient.iter_mut().zip(nmi).zip(overlap) {
-            *out = -nmi - pull * overlap;
+        for ((out, sought), overlap) in gradient.iter_mut().zip(sought).zip(overlap) {
+            *out = -sought - pull * overlap;
         }
         cost(value, overlap_floor)
     });
@@ -116,10 +117,11 @@ pub(super) fn refine_on(samples: &Samples, moving: &Binned, start: &Affine, over
 }
 
 /// Goes down the gradient over all twelve parameters of an affine map.
-pub(super) fn refine_affine(level: &Level, start: &Affine, overlap_floor: f64) -> Candidate {
+pub(super) fn refine_affine(level: &Level, start: &Affine, estimation: &Estimation) -> Candidate {
     let samples = &level.samples;
     let frame = samples.frame();
-    let measure = Measure::new(samples, &level.binned);
+    let measure = Measure::new(samples, &level.binned, estimation.measure);
+    let overlap_floor = estimation.overlap_floor;
     let mut scratch = Scratch::default();
     let spacing = samples.volume_mm3.cbrt();
     let settings = optimise::Settings {
@@ -131,11 +133,11 @@ pub(super) fn refine_affine(level: &Level, start: &Affine, overlap_floor: f64) -
     };
     let found = optimise::minimise(&frame.affine_parameters(start), &settings, |parameters, gradient| {
         let Some(map) = frame.affine(parameters) else { return f64::INFINITY };
-        let (value, nmi, overlap) = measure.value_and_gradient(&map, &mut scratch);
-        let (nmi, overlap) = (frame.affine_gradient(&nmi), frame.affine_gradient(&overlap));
+        let (value, sought, overlap) = measure.value_and_gradient(&map, &mut scratch);
+        let (sought, overlap) = (frame.affine_gradient(&sought), frame.affine_gradient(&overlap));
         let pull = 2.0 * OVERLAP_PENALTY * (overlap_floor - value.overlap).max(0.0);
-        for ((out, nmi), overlap) in gradient.iter_mut().zip(nmi).zip(overlap) {
-            *out = -nmi - pull * overlap;
+        for ((out, sought), overlap) in gradient.iter_mut().zip(sought).zip(overlap) {
+            *out = -sought - pull * overlap;
         }
         cost(value, overlap_floor)
     });
@@ -144,12 +146,12 @@ pub(super) fn refine_affine(level: &Level, start: &Affine, overlap_floor: f64) -
 }
 
 fn cost(value: Value, overlap_floor: f64) -> f64 {
-    -value.nmi + OVERLAP_PENALTY * (overlap_floor - value.overlap).max(0.0).powi(2)
+    -value.sought + OVERLAP_PENALTY * (overlap_floor - value.overlap).max(0.0).powi(2)
 }
 
-/// The measure of a level at one map.
+/// Normalised mutual information and overlap of a level at one map.
 pub(super) fn value_at(level: &Level, map: &Affine) -> Value {
-    Measure::new(&level.samples, &level.binned).value(map, &mut Scratch::default())
+    Measure::new(&level.samples, &level.binned, Similarity::Nmi).value(map, &mut Scratch::default())
 }
 
 /// The measure at many maps.

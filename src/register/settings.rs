@@ -30,6 +30,17 @@ pub enum SameFrame {
     Refine,
 }
 
+/// What the first estimator maximises.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Similarity {
+    /// Normalised mutual information (Studholme, Hill and Hawkes 1999).
+    #[default]
+    Nmi,
+    /// Mutual information, not normalised (Mattes et al. 2003).
+    Mattes,
+}
+
 /// Every setting of the stage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
@@ -45,6 +56,8 @@ pub struct Settings {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Estimation {
+    /// What the first estimator maximises.
+    pub measure: Similarity,
     /// Histogram bins along each axis at the finest resolution.
     pub bins: usize,
     /// Histogram bins at coarser resolutions, where there are fewer samples.
@@ -69,7 +82,7 @@ pub struct Estimation {
     pub blocks_kept: f64,
     /// Distance of the control points of a map that bends, mm.
     pub control_spacing_mm: f64,
-    /// What bending costs: the NMI that a mean squared second derivative of 1 per mm2 is worth, mm2.
+    /// What bending costs: the measure that a mean squared second derivative of 1 per mm2 is worth, mm2.
     pub bending_weight_mm2: f64,
     /// Samples for a map that bends: several for each control point.
     pub n_samples_bending: usize,
@@ -84,6 +97,7 @@ pub struct Estimation {
 impl Default for Estimation {
     fn default() -> Self {
         Self {
+            measure: Similarity::Nmi,
             bins: 64,
             bins_coarse: 32,
             levels: 3,

@@ -165,7 +165,7 @@ fn bent(pair: &Pair<'_>, pyramid: &Pyramid, estimate: &Estimate, agree: bool, se
     let rigid = |note| Bent { map: Transform::Affine(estimate.map), jacobian: None, nmi: None, note };
     let (TransformKind::Affine | TransformKind::Bspline) = settings.transform else { return rigid("") };
     let Some(finest) = pyramid.levels.last().filter(|_| agree) else { return rigid("; left rigid") };
-    let affine = search::refine_affine(finest, &estimate.map, settings.estimation.overlap_floor).map;
+    let affine = search::refine_affine(finest, &estimate.map, &settings.estimation).map;
     let stretched = linalg::determinant(affine.linear());
     // Bodies of one patient do not differ by half of their volume.
     let linear = if (2.0 / 3.0..=1.5).contains(&stretched) { affine } else { estimate.map };
@@ -211,7 +211,7 @@ fn measure(registration: &mut Registration, pyramid: &Pyramid, estimate: &Estima
         body_dice: dice(&finest.fixed_body, &finest.moving_body, &registration.fixed_to_moving),
         from_header_mm: Some(frame.distance_mm(&estimate.map, &Affine::IDENTITY)),
         disagreement_mm: estimate.disagreement_mm(),
-        inverse_consistency_mm: estimate.inverse_consistency_mm(finest, settings.estimation.overlap_floor),
+        inverse_consistency_mm: estimate.inverse_consistency_mm(finest, &settings.estimation),
         multi_start_spread_mm: (n_near > 0.0).then(|| near.iter().sum::<f64>() / n_near),
         multi_start_share: (n > 0.0).then(|| n_near / n),
         uncertainty: (settings.estimation.bootstrap_draws > 0)
@@ -255,7 +255,10 @@ fn without_estimate(pair: &Pair<'_>, reason: NoEstimate) -> Registration {
     if pair.same_frame {
         let note =
             format!("identity: the images share a Frame of Reference, but no estimate could verify it: {reason}");
-        return found(pair, Transform::Identity, RegistrationSource::Identity, note);
+        let mut registration = found(pair, Transform::Identity, RegistrationSource::Identity, note);
+        let detail = format!("no estimate could be made: {reason}");
+        registration.findings.push(Finding::new(FindingKind::FrameOfReferenceUnverified, pair.subject, detail));
+        return registration;
     }
     without_map(pair, &format!("the images name different frames of reference and no estimate can be made: {reason}"))
 }

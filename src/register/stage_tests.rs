@@ -1,7 +1,7 @@
 //! The stage on images whose true map is known.
 
 use super::testing::{ct, distance, image, pair, pet};
-use super::{Estimation, Pair, RegistrationSource, SameFrame, Settings, TransformKind, register};
+use super::{Estimation, Pair, RegistrationSource, SameFrame, Settings, Similarity, TransformKind, register};
 use crate::finding::FindingKind;
 use crate::image::{Affine, Transform, Volume};
 
@@ -35,6 +35,16 @@ fn a_known_motion_between_two_contrasts_is_found_to_a_third_of_a_millimetre() {
         let sigma = quality.uncertainty.unwrap().sigma_mm_at(CENTRE);
         assert!((0.5..3.0).contains(&sigma), "{sigma}");
     }
+}
+
+#[test]
+fn mutual_information_that_is_not_normalised_finds_the_motion_too() {
+    let truth = Affine::rigid([0.2, -0.1, 0.3], CENTRE, [15.0, -12.0, 9.0]);
+    let (fixed, moving) = (image(&Affine::IDENTITY, ct), image(&truth, pet));
+    let estimation = Estimation { measure: Similarity::Mattes, bootstrap_draws: 0, ..Estimation::default() };
+    let found = register(&pair(&fixed, &moving), &Settings { estimation, ..Settings::default() });
+    let error = distance(&found.fixed_to_moving, &Transform::Affine(truth));
+    assert!(found.trusted && error < 0.5, "{error} {}", found.note);
 }
 
 #[test]
@@ -88,6 +98,7 @@ fn without_an_estimate_a_common_frame_stands_unverified_and_no_frame_is_no_map()
     let flat = Volume::filled(super::testing::grid(), 0.0);
     let stands = register(&Pair { same_frame: true, ..pair(&flat, &flat) }, &quick());
     assert!(stands.trusted && stands.fixed_to_moving.is_identity());
+    assert_eq!(kinds(&stands), [FindingKind::FrameOfReferenceUnverified]);
     assert!(stands.note.contains("no estimate could verify it: an image has no contrast"), "{}", stands.note);
     let none = register(&pair(&flat, &flat), &quick());
     assert!(!none.trusted);

@@ -81,7 +81,7 @@ pub(super) fn of_estimate(level: &Level, estimate: &Estimate, used: &Affine, set
         .map(|draw| {
             let mut stream = Stream::new(settings.seed, PURPOSE, draw);
             let samples = level.samples.resampled(CUBE_MM, &mut stream);
-            let refined = search::refine_on(&samples, &level.binned, &estimate.by_measure.map, settings.overlap_floor);
+            let refined = search::refine_on(&samples, &level.binned, &estimate.by_measure.map, settings);
             motion(&estimate.by_measure.map, &refined.map, centre)
         })
         .collect();

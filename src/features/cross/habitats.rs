@@ -8,7 +8,7 @@
 use ndarray::Array3;
 use serde::{Deserialize, Serialize};
 
-use super::means::{Points, cluster};
+use super::means::{Clusters, Points, cluster, cluster_from};
 use super::region::Shared;
 use super::{Crossed, gaussian};
 use crate::features::results::Results;
@@ -59,6 +59,8 @@ pub struct Habitats {
     pub labels: Volume<u8>,
     /// Their values; tags end in the habitat's number.
     pub features: Crossed,
+    /// The centres of k-means, in standardised intensities.
+    centres: Vec<Vec<f64>>,
 }
 
 /// The habitats of a region by its intensities in one or more images on one grid.
@@ -66,12 +68,38 @@ pub struct Habitats {
 /// # Errors
 /// When a setting is out of range, images and mask are not on one grid, or no voxel of the region has a value in all images.
 pub fn habitats(images: &[&Volume<f32>], mask: &Mask, settings: HabitatSettings) -> Result<Habitats, FeatureError> {
+    made(images, mask, settings, |points| cluster(points, usize::from(settings.count), settings.seed))
+}
+
+/// The habitats of images that differ by little from others, whose habitats they begin with.
+///
+/// # Errors
+/// As [`habitats`], and when the others are not of as many images and as many habitats.
+pub fn habitats_near(
+    images: &[&Volume<f32>],
+    mask: &Mask,
+    settings: HabitatSettings,
+    others: &Habitats,
+) -> Result<Habitats, FeatureError> {
+    let alike = others.centres.len() == usize::from(settings.count)
+        && others.centres.iter().all(|centre| centre.len() == images.len());
+    check("habitats.others", alike, "as many images and habitats")?;
+    made(images, mask, settings, |points| cluster_from(points, &others.centres))
+}
+
+fn made(
+    images: &[&Volume<f32>],
+    mask: &Mask,
+    settings: HabitatSettings,
+    cluster: impl FnOnce(Points) -> Clusters,
+) -> Result<Habitats, FeatureError> {
     check("habitats.count", (2..=MAX_HABITATS).contains(&settings.count), "2 to 8 habitats")?;
     check("habitats.images", (1..=MAX_IMAGES).contains(&images.len()), "1 to 8 images")?;
     let shared = Shared::of(images, mask)?;
     let points = standardised(&shared);
     let points = Points { values: &points, d: images.len() };
-    let clusters = cluster(points, usize::from(settings.count), settings.seed);
+    let clusters = cluster(points);
+    let centres = clusters.centres.clone();
     let labels = match settings.method {
         HabitatMethod::KMeans => clusters.labels,
         HabitatMethod::GaussianMixture => gaussian::refine(points, clusters),
@@ -85,7 +113,7 @@ pub fn habitats(images: &[&Volume<f32>], mask: &Mask, settings: HabitatSettings)
         results.add(&ROWS, &habitat, &format!("_{number}"), "", "");
     }
     let labels = Volume { voxels: labels, geometry: shared.geometry };
-    Ok(Habitats { labels, features: results.into() })
+    Ok(Habitats { labels, features: results.into(), centres })
 }
 
 /// The voxels' intensities, each image with mean 0 and variance 1; a flat one is 0 everywhere.

@@ -51,6 +51,11 @@ pub(super) fn cluster(points: Points, k: usize, seed: u64) -> Clusters {
     best.unwrap_or_else(|| Clusters { centres: Vec::new(), inertia: 0.0, labels: Vec::new() })
 }
 
+/// The centres that those of other points move to: one beginning, a few rounds where the points differ by little.
+pub(super) fn cluster_from(points: Points, centres: &[Vec<f64>]) -> Clusters {
+    run(points, centres.to_vec())
+}
+
 fn distance(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
 }

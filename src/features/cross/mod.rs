@@ -13,7 +13,7 @@ mod relation;
 #[cfg(test)]
 mod tests;
 
-pub use self::habitats::{HabitatMethod, HabitatSettings, Habitats, MAX_HABITATS, habitats};
+pub use self::habitats::{HabitatMethod, HabitatSettings, Habitats, MAX_HABITATS, habitats, habitats_near};
 
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,7 @@
 //! How the intensities of two images go together: correlation over the region, of ranks, in small windows; overlap of the
 //! high parts.
 
+use ndarray::Axis;
 use rayon::prelude::*;
 
 use super::region::Pair;
@@ -19,7 +20,7 @@ pub(super) struct Relation {
 }
 
 /// A window with fewer voxels of the region tells nothing.
-const WINDOW_VOXELS_MIN: u32 = 8;
+const WINDOW_VOXELS_MIN: f64 = 8.0;
 
 /// The share of an image's variance that a window must have at least: below it is rounding.
 const WINDOW_VARIANCE_MIN: f64 = 1e-10;
@@ -98,44 +99,61 @@ fn dice(a: &[f32], b: &[f32]) -> [f64; 3] {
     })
 }
 
+/// Voxels of a window and sums of a, b, a^2, b^2 and a b over them.
+type Sums = [f64; 6];
+
+fn plus(sum: &mut Sums, terms: &Sums) {
+    sum.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
+}
+
 /// The mean correlation in cubes around the voxels of the region, over the windows where both images vary.
+///
+/// A cube is a sum of sums along z, x and y: 3 (2 reach + 1) additions for each voxel instead of (2 reach + 1)^3.
 fn local(pair: &Pair, reach: usize) -> f64 {
     let shared = &pair.shared;
     let (nz, ny, nx) = shared.inside.dim();
     let n = pair.values[0].len() as f64;
-    let [mean_a, mean_b] = [0, 1].map(|k| pair.values[k].iter().map(|v| f64::from(*v)).sum::<f64>() / n);
-    let variance = |k: usize, mean: f64| pair.values[k].iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / n;
-    let least = [variance(0, mean_a), variance(1, mean_b)].map(|variance| variance * WINDOW_VARIANCE_MIN);
-    let [a, b] = [&shared.images[0], &shared.images[1]];
-    let window = |z: usize, y: usize, x: usize| -> Option<f64> {
-        let mut count = 0u32;
-        let mut sums = [0.0; 5];
-        for z in z.saturating_sub(reach)..(z + reach + 1).min(nz) {
-            for y in y.saturating_sub(reach)..(y + reach + 1).min(ny) {
-                for x in x.saturating_sub(reach)..(x + reach + 1).min(nx) {
-                    if shared.inside[[z, y, x]] {
-                        let (a, b) = (f64::from(a[[z, y, x]]) - mean_a, f64::from(b[[z, y, x]]) - mean_b);
-                        let terms = [a, b, a * a, b * b, a * b];
-                        sums.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
-                        count += 1;
-                    }
-                }
+    let means = [0, 1].map(|k| pair.values[k].iter().map(|v| f64::from(*v)).sum::<f64>() / n);
+    let variance = |k: usize| pair.values[k].iter().map(|v| (f64::from(*v) - means[k]).powi(2)).sum::<f64>() / n;
+    let least = [variance(0), variance(1)].map(|variance| variance * WINDOW_VARIANCE_MIN);
+    let around = |at: usize, n: usize| at.saturating_sub(reach)..(at + reach + 1).min(n);
+    let none = || [vec![[0.0; 6]; ny * nx], vec![[0.0; 6]; ny * nx]];
+    let in_slice = |[columns, rows]: &mut [Vec<Sums>; 2], z: usize| {
+        columns.fill([0.0; 6]);
+        for z in around(z, nz) {
+            let [a, b] = [0, 1].map(|image: usize| shared.images[image].index_axis(Axis(0), z));
+            let voxels = shared.inside.index_axis(Axis(0), z).into_iter().zip(a).zip(b);
+            for (sum, ((_, a), b)) in columns.iter_mut().zip(voxels).filter(|(_, ((inside, _), _))| **inside) {
+                let (a, b) = (f64::from(*a) - means[0], f64::from(*b) - means[1]);
+                plus(sum, &[1.0, a, b, a * a, b * b, a * b]);
             }
         }
-        let n = f64::from(count);
-        let [a, b, aa, bb, ab] = sums.map(|sum| sum / n);
-        let (var_a, var_b) = (aa - a * a, bb - b * b);
-        let varies = count >= WINDOW_VOXELS_MIN && var_a > least[0] && var_b > least[1];
-        varies.then(|| ((ab - a * b) / (var_a * var_b).sqrt()).clamp(-1.0, 1.0))
+        for (row, columns) in rows.chunks_mut(nx).zip(columns.chunks(nx)) {
+            for (x, sum) in row.iter_mut().enumerate() {
+                *sum = [0.0; 6];
+                columns[around(x, nx)].iter().for_each(|column| plus(sum, column));
+            }
+        }
+        let (mut total, mut windows) = (0.0, 0.0);
+        for ((y, x), _) in shared.inside.index_axis(Axis(0), z).indexed_iter().filter(|(_, inside)| **inside) {
+            let mut sum = [0.0; 6];
+            around(y, ny).for_each(|y| plus(&mut sum, &rows[y * nx + x]));
+            if let Some(correlation) = of_window(&sum, &least) {
+                total += correlation;
+                windows += 1.0;
+            }
+        }
+        (total, windows)
     };
-    let slices: Vec<(f64, f64)> = (0..nz)
-        .into_par_iter()
-        .map(|z| {
-            let voxels = (0..ny).flat_map(|y| (0..nx).map(move |x| (y, x))).filter(|(y, x)| shared.inside[[z, *y, *x]]);
-            let found = voxels.filter_map(|(y, x)| window(z, y, x));
-            found.fold((0.0, 0.0), |(sum, n), correlation| (sum + correlation, n + 1.0))
-        })
-        .collect();
+    let slices: Vec<(f64, f64)> = (0..nz).into_par_iter().map_init(none, in_slice).collect();
     let (sum, n) = slices.into_iter().fold((0.0, 0.0), |all, slice| (all.0 + slice.0, all.1 + slice.1));
     sum / n
+}
+
+/// The correlation in a window; `None` where it has too few voxels or one of the images is flat in it.
+fn of_window([n, sums @ ..]: &Sums, least: &[f64; 2]) -> Option<f64> {
+    let [a, b, aa, bb, ab] = sums.map(|sum| sum / n);
+    let (var_a, var_b) = (aa - a * a, bb - b * b);
+    let varies = *n >= WINDOW_VOXELS_MIN && var_a > least[0] && var_b > least[1];
+    varies.then(|| ((ab - a * b) / (var_a * var_b).sqrt()).clamp(-1.0, 1.0))
 }

@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 
+use ndarray::Slice;
 use rayon::prelude::*;
 use realfft::{RealFftPlanner, RealToComplex};
 use rustfft::num_complex::Complex;
@@ -18,6 +19,7 @@ use rustfft::num_traits::Float;
 use rustfft::{Fft, FftNum, FftPlanner};
 
 use crate::features::roi::{BoundingBox, Roi};
+use crate::image::Geometry;
 use crate::math::fft::fast_length;
 use crate::math::linalg::Vec3;
 
@@ -42,6 +44,13 @@ impl Autocorrelation {
     /// Both are not finite for fewer than two voxels or for equal intensities.
     pub(super) const NONE: Self = Self { moran: f64::NAN, geary: f64::NAN };
 
+    /// Of the intensity mask, or of a lattice of its voxels where it has more than `most`: every second, third … one along
+    /// each axis.
+    pub(super) fn of_at_most(roi: &Roi, most: usize) -> Self {
+        let step = (1..).find(|step: &usize| roi.values.len() / step.pow(3) <= most).unwrap_or(1);
+        if step == 1 { Self::of(roi) } else { Self::of(&thinned(roi, step)) }
+    }
+
     /// Of the intensity mask.
     pub(super) fn of(roi: &Roi) -> Self {
         let Some(bounds) = BoundingBox::around(roi.intensity.view()) else { return Self::NONE };
@@ -59,6 +68,23 @@ impl Autocorrelation {
         let PairSums { yy, mm, sm } = sums(&region, BLOCK_BYTES);
         Self { moran: n * yy / (mm * total), geary: (n - 1.0) * (sm - yy) / (mm * total) }
     }
+}
+
+/// Every `step`-th voxel along each axis of the box around a region, from the middle of the first step on.
+fn thinned(roi: &Roi, step: usize) -> Roi {
+    let first = BoundingBox::around(roi.intensity.view()).map_or([0; 3], |bounds| bounds.first);
+    let every = |axis: ndarray::AxisDescription| {
+        let first = first[2 - axis.axis.index()];
+        // A box thinner than half a step keeps its first voxels.
+        let from = if first + step / 2 < axis.len { first + step / 2 } else { first };
+        Slice::new(from.cast_signed(), None, step.cast_signed())
+    };
+    let voxels = roi.image.voxels.slice_each_axis(every).as_standard_layout().into_owned();
+    let mask = roi.intensity.slice_each_axis(every).as_standard_layout().into_owned();
+    let grid = roi.image.geometry;
+    let size = [voxels.dim().2, voxels.dim().1, voxels.dim().0];
+    let spacing_mm = grid.spacing_mm.map(|mm| mm * step as f64);
+    Roi::new(voxels, mask, Geometry { size, spacing_mm, ..grid }, size)
 }
 
 /// The voxels whose pairs are summed.
@@ -396,7 +422,6 @@ fn products<T: Float>([a, m, s]: [&[Complex<T>]; FIELDS], weights: &[f64]) -> Pa
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::Geometry;
     use crate::math::linalg::IDENTITY;
     use crate::math::random::Stream;
     use approx::assert_relative_eq;
@@ -408,6 +433,30 @@ mod tests {
         let mask = Array3::from_shape_fn(size, |(z, y, x)| (x * 5 + y * 3 + z) % 7 < 4 && x != 3);
         let geometry = Geometry::new([size.2, size.1, size.0], [0.9, 1.2, 3.0], [0.0; 3], IDENTITY).unwrap();
         Roi::new(voxels, mask, geometry, [size.2, size.1, size.0])
+    }
+
+    #[test]
+    fn a_lattice_of_a_smooth_image_changes_as_the_whole_does_when_the_image_moves() {
+        let geometry = Geometry::new([36, 32, 30], [1.0; 3], [0.0; 3], IDENTITY).unwrap();
+        let moved = |by: f64| {
+            let value = |z: usize, y: usize, x: usize| {
+                let (x, y, z) = (x as f64 + by, y as f64, z as f64);
+                ((x / 5.0).sin() + (y / 6.0 + x / 9.0).cos() + (z / 4.5).sin() * (x / 30.0)) as f32
+            };
+            let ball = |z: usize, y: usize, x: usize| {
+                let d = [x as f64 - 18.0, y as f64 - 16.0, z as f64 - 15.0];
+                crate::math::linalg::norm(d) < 14.0
+            };
+            let voxels = Array3::from_shape_fn((30, 32, 36), |(z, y, x)| value(z, y, x));
+            Roi::new(voxels, Array3::from_shape_fn((30, 32, 36), |(z, y, x)| ball(z, y, x)), geometry, geometry.size)
+        };
+        let change = |most: usize| {
+            let [before, after] = [0.0, 2.0].map(|by| Autocorrelation::of_at_most(&moved(by), most));
+            [after.moran - before.moran, after.geary - before.geary]
+        };
+        for (whole, lattice) in change(usize::MAX).into_iter().zip(change(2_000)) {
+            assert!((lattice / whole - 1.0).abs() < 0.25, "{lattice} is not {whole}");
+        }
     }
 
     /// Pair by pair.

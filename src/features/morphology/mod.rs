@@ -61,21 +61,41 @@ pub(super) enum Part {
     Intensities,
 }
 
+/// Which features, and how exactly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Effort {
+    pub(super) part: Part,
+    /// Voxels of which all pairs are summed at most.
+    pub(super) paired_voxels: usize,
+}
+
+impl Effort {
+    /// All features from all voxels.
+    pub(super) const WHOLE: Self = Self { part: Part::Whole, paired_voxels: usize::MAX };
+}
+
 /// Tags of the rows that depend on intensities.
 const OF_INTENSITIES: [&str; 4] = ["morph_com", "morph_integ_int", "morph_moran_i", "morph_geary_c"];
 
+/// Whether a feature is one of the region's shape, whatever its intensities.
+#[must_use]
+pub fn is_shape(tag: &str) -> bool {
+    tag.starts_with("morph_") && !OF_INTENSITIES.contains(&tag)
+}
+
 /// The family's features of a region; those of its autocorrelation where they are asked for: they cost more than all others.
-pub(super) fn measure(roi: &Roi, autocorrelation: bool, part: Part, results: &mut Results) {
+pub(super) fn measure(roi: &Roi, autocorrelation: bool, effort: Effort, results: &mut Results) {
     let rows: &'static [Row<Shape>] = if autocorrelation { &ROWS } else { &ROWS[..ROWS.len() - AUTOCORRELATION_ROWS] };
-    if let Some(shape) = Shape::of(roi, autocorrelation, part) {
-        for row in rows.chunks(1).filter(|row| part == Part::Whole || OF_INTENSITIES.contains(&row[0].feature.tag)) {
+    if let Some(shape) = Shape::of(roi, autocorrelation, effort) {
+        let whole = effort.part == Part::Whole;
+        for row in rows.chunks(1).filter(|row| whole || OF_INTENSITIES.contains(&row[0].feature.tag)) {
             results.add_plain(row, &shape);
         }
     }
 }
 
 impl Shape {
-    fn of(roi: &Roi, autocorrelation: bool, part: Part) -> Option<Self> {
+    fn of(roi: &Roi, autocorrelation: bool, effort: Effort) -> Option<Self> {
         let geometry = &roi.image.geometry;
         let spacing = geometry.spacing_mm;
         let packed = PackedMask::new(&roi.morphological);
@@ -88,14 +108,14 @@ impl Shape {
             moments,
             // The mesh ends half a voxel beyond the outermost centres.
             aligned_box_mm: [0, 1, 2].map(|axis| size[axis] as f64 * spacing[axis]),
-            hull: if part == Part::Whole {
+            hull: if effort.part == Part::Whole {
                 Hull::around(&packed, spacing).map(|hull| HullMeasures::of(&hull))
             } else {
                 None
             },
             mean: sum / roi.values.len() as f64,
             centre_shift_mm: norm(sub(moments.centre_mm, centre)),
-            autocorrelation: autocorrelation.then(|| Autocorrelation::of(roi)),
+            autocorrelation: autocorrelation.then(|| Autocorrelation::of_at_most(roi, effort.paired_voxels)),
         })
     }
 

@@ -10,7 +10,7 @@ fn measured(voxels: Array3<f32>, mask: Array3<bool>, spacing: Vec3) -> Results {
     let (nz, ny, nx) = voxels.dim();
     let geometry = Geometry::new([nx, ny, nz], spacing, [3.0, -4.0, 5.0], IDENTITY).unwrap();
     let mut results = Results::default();
-    measure(&Roi::new(voxels, mask, geometry, [nx, ny, nz]), true, Part::Whole, &mut results);
+    measure(&Roi::new(voxels, mask, geometry, [nx, ny, nz]), true, Effort::WHOLE, &mut results);
     results
 }
 

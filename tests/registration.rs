@@ -1,0 +1,103 @@
+//! Registration of the synthetic patient, whose motion is known: three contrasts of one body, on three grids.
+
+#![allow(clippy::unwrap_used, clippy::cast_precision_loss)] // Helpers of tests are tests.
+
+use radiomicsd::image::{Geometry, Modality, Psf};
+use radiomicsd::math::linalg::{self, Vec3};
+use radiomicsd::phantom::{GridSettings, Offset, Phantom, PhantomSettings, Scan};
+use radiomicsd::register::{Estimation, Pair, Registration, Settings, register};
+
+/// The body on grids of a few millimetres; PET and MR see more of it than the CT.
+fn settings() -> PhantomSettings {
+    let mut settings = PhantomSettings::default();
+    settings.ct.grid = GridSettings::new([76, 62, 46], [2.0, 2.0, 3.0], [2, 2, 2]);
+    settings.pet.grid =
+        GridSettings { blur_fwhm_mm: [6.0; 3], ..GridSettings::new([60, 56, 64], [4.0, 4.0, 3.27], [2, 2, 2]) };
+    settings.mr.grid = GridSettings {
+        tilt_turns: settings.mr.grid.tilt_turns,
+        ..GridSettings::new([84, 80, 52], [2.2, 2.2, 4.0], [2, 2, 2])
+    };
+    settings
+}
+
+fn modality(scan: Scan) -> Modality {
+    match scan {
+        Scan::Ct => Modality::Ct,
+        Scan::Pet => Modality::Pet,
+        Scan::Mr => Modality::Mr,
+    }
+}
+
+/// What the program makes of two images.
+fn found(phantom: &Phantom, scan: Scan) -> Registration {
+    let psf = |scan: Scan| Psf { fwhm_mm: phantom.truth.scan(scan).effective_fwhm_mm };
+    let pair = Pair {
+        fixed: phantom.image(Scan::Ct),
+        moving: phantom.image(scan),
+        fixed_modality: Modality::Ct,
+        moving_modality: modality(scan),
+        fixed_psf: psf(Scan::Ct),
+        moving_psf: psf(scan),
+        same_frame: false,
+        given: None,
+        subject: "moving",
+    };
+    let estimation = Estimation { n_samples: 20_000, bootstrap_draws: 0, ..Estimation::default() };
+    register(&pair, &Settings { estimation, ..Settings::default() })
+}
+
+/// The mean distance between the found and the true place, over points of the body that both images hold.
+fn error_mm(registration: &Registration, truth: impl Fn(Vec3) -> Vec3, fixed: &Geometry, moving: &Geometry) -> f64 {
+    let holds = |grid: &Geometry, at: Vec3| {
+        let index = grid.world_to_voxel(at);
+        (0..3).all(|axis| index[axis] >= 0.0 && index[axis] <= grid.size[axis] as f64 - 1.0)
+    };
+    let (mut sum, mut n) = (0.0, 0.0);
+    for k in 0..17 * 13 * 25 {
+        let at = [k % 17, k / 17 % 13, k / 17 / 13].map(f64::from);
+        let point = [8.0 * at[0] - 64.0, 8.0 * at[1] - 48.0, 8.0 * at[2] - 96.0];
+        let in_body = (0..3).map(|axis| (point[axis] / [66.0, 52.0, 105.0][axis]).powi(2)).sum::<f64>() <= 1.0;
+        let there = truth(point);
+        if in_body && holds(fixed, point) && holds(moving, there) {
+            sum += linalg::norm(linalg::sub(registration.fixed_to_moving.apply(point), there));
+            n += 1.0;
+        }
+    }
+    assert!(n > 100.0, "{n} points are seen by both");
+    sum / n
+}
+
+fn moved(scan: Scan, offset: Offset) -> Phantom {
+    let mut settings = settings();
+    match scan {
+        Scan::Mr => settings.mr.offset = offset,
+        _ => settings.pet.offset = offset,
+    }
+    Phantom::new(&settings).unwrap()
+}
+
+#[test]
+fn motions_of_up_to_thirty_degrees_and_sixty_millimetres_are_found_or_flagged() {
+    let motions: [(Vec3, f64, Vec3); 7] = [
+        ([1.0, 0.0, 0.0], 30.0, [0.0, 60.0, 0.0]),
+        ([0.0, 1.0, 0.0], 30.0, [60.0, 0.0, 0.0]),
+        ([0.0, 0.0, 1.0], 30.0, [0.0, 0.0, 60.0]),
+        ([0.6, -0.64, 0.48], 30.0, [-34.6, 34.6, -34.6]),
+        ([-0.48, 0.6, 0.64], 25.0, [20.0, -45.0, 10.0]),
+        ([0.0, 0.0, -1.0], 20.0, [-40.0, -10.0, 25.0]),
+        ([0.8, 0.0, 0.6], 15.0, [5.0, 20.0, -45.0]),
+    ];
+    let mut n_found = 0;
+    for (k, (axis, degrees, shift_mm)) in motions.into_iter().enumerate() {
+        let scan = if k % 2 == 0 { Scan::Pet } else { Scan::Mr };
+        let phantom = moved(scan, Offset { rotation_rad: linalg::scale(degrees.to_radians(), axis), shift_mm });
+        let moving = phantom.image(scan);
+        let registration = found(&phantom, scan);
+        let truth = phantom.truth.scan(scan).from_ct;
+        let error = error_mm(&registration, |p| truth.apply(p), &phantom.ct.geometry, &moving.geometry);
+        println!("{scan:?}: {degrees} degrees and {shift_mm:?} mm: {error:.2} mm, {}", registration.note);
+        assert!(error <= 2.0 || !registration.trusted, "{scan:?} {degrees} {shift_mm:?}: {error} mm and trusted");
+        n_found += usize::from(error <= 2.0 && registration.trusted);
+    }
+    assert!(n_found >= 5, "{n_found} of seven were found");
+}
