@@ -1,5 +1,6 @@
 //! Commands, exit codes, HTTP, signals.
 
+use std::io::ErrorKind;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::time::Duration;
@@ -159,7 +160,10 @@ fn systemd_hears_that_it_is_ready_alive_and_stopping() {
     let mut hear_until = |word: &str| {
         let mut message = [0; 4096];
         while !heard.contains(word) {
-            let length = socket.recv(&mut message).unwrap_or_else(|error| panic!("{word}: {error} after {heard}"));
+            let length = match socket.recv(&mut message) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                heard_now => heard_now.unwrap_or_else(|error| panic!("{word}: {error} after {heard}")),
+            };
             heard.push_str(&String::from_utf8_lossy(&message[..length]));
             heard.push('\n');
         }
