@@ -129,7 +129,7 @@ def storescp(at):
 def dicom_rs(at):
     port, directory = free_port(), tempfile.mkdtemp(dir=at)
     program = shutil.which("dicom-storescp")
-    return Receiver("dicom-rs", [program, "--non-blocking", "-o", directory, "-p", str(port)], port, directory)
+    return Receiver("dicom-rs", [program, "--non-blocking", "--promiscuous", "-o", directory, "-p", str(port)], port, directory)
 
 
 def orthanc(at):
