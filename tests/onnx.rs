@@ -192,15 +192,7 @@ fn a_manifest_that_does_not_fit_its_model_is_refused_with_a_sentence() {
 /// A bundle that takes these values of one block.
 fn bundle(input: &str, output: &str, n_values: usize) -> Bundle {
     let asked = |at: usize| Asked { name: format!("f{at}"), impute: 0.0, range: [-1.0, 1.0] };
-    let pattern = Pattern {
-        blocks: vec!["CT".to_owned()],
-        n: 0,
-        events: 0,
-        auc: None,
-        auc_low: None,
-        auc_high: None,
-        validated: true,
-    };
+    let pattern = Pattern { blocks: vec!["CT".to_owned()], validated: true, ..Pattern::default() };
     let call = Call {
         input: input.to_owned(),
         mask_input: None,

@@ -272,12 +272,8 @@ mod tests {
     fn model() -> BroughtModel {
         let pattern = |blocks: &[&str]| Pattern {
             blocks: blocks.iter().map(|block| (*block).to_owned()).collect(),
-            n: 0,
-            events: 0,
-            auc: None,
-            auc_low: None,
-            auc_high: None,
             validated: true,
+            ..Pattern::default()
         };
         BroughtModel {
             endpoint: "death".to_owned(),

@@ -44,7 +44,7 @@ pub struct Conformal {
 }
 
 /// How the model does with some blocks alone.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pattern {
     /// The blocks that are there.
     pub blocks: Vec<String>,

@@ -101,6 +101,11 @@ pub fn column_name(space: Space, filter: &str, tag: &str) -> String {
         Space::Native => "native",
         Space::Aligned => "aligned",
     };
+    column_in(space, filter, tag)
+}
+
+/// The same, where the space is a word of a table.
+pub(super) fn column_in(space: &str, filter: &str, tag: &str) -> String {
     format!("{space}.{filter}.{tag}")
 }
 

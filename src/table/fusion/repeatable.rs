@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::super::active::column_in;
 use super::super::error::TableError;
 use super::load::BlockTable;
 
@@ -74,7 +75,7 @@ fn read(path: &Path) -> Result<BTreeMap<(String, String), f64>, TableError> {
     let mut reader = csv::Reader::from_path(path).map_err(|error| wrong(&error))?;
     let row = |row: Result<Row, csv::Error>| {
         let Row { role, space, filter, tag, icc_2_1_low } = row.map_err(|error| wrong(&error))?;
-        Ok(((role, format!("{space}.{filter}.{tag}")), icc_2_1_low))
+        Ok(((role, column_in(&space, &filter, &tag)), icc_2_1_low))
     };
     reader.deserialize().map(row).collect()
 }
