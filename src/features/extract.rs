@@ -1,6 +1,7 @@
 //! From an image and a region to feature values: the steps of the IBSI processing scheme, in their order.
 
 use ndarray::Array3;
+use rayon::prelude::*;
 
 use super::diagnostics::{Diagnostics, GreyLevels, ImageDiagnostics, StepDiagnostics};
 use super::discretise::{GreyLevelCounts, Ungraded};
@@ -112,18 +113,22 @@ fn measure_all(roi: &Roi, wide: Option<Wide>, settings: &Settings, effort: Effor
 }
 
 /// The features of every family; the grey levels that they are of.
+///
+/// Families are measured side by side, so that what one of them does in a single thread leaves the others busy.
 fn measure_image(roi: &Roi, settings: &Settings, effort: Effort, results: &mut Results) -> Option<GreyLevels> {
     let levels = grey_levels(roi, settings);
-    let mut textures = match &levels {
+    let textures = || match &levels {
         Some(Ok(levels)) => texture::measure(&settings.families, roi, levels, settings),
         _ => Vec::new(),
     };
-    for family in Family::ALL.iter().filter(|family| settings.families.contains(family)) {
-        measure(*family, roi, levels.as_ref(), settings, effort, results);
-        let (done, rest) = textures.into_iter().partition(|(of, _)| of == family);
-        textures = rest;
-        results.append(done);
-    }
+    let others = || -> Vec<(Family, Results)> {
+        let measured = |family: &Family| (*family, measure(*family, roi, levels.as_ref(), settings, effort));
+        Family::ALL.par_iter().filter(|family| settings.families.contains(family)).map(measured).collect()
+    };
+    let (textures, others) = rayon::join(textures, others);
+    let mut done: Vec<(Family, Results)> = others.into_iter().chain(textures).collect();
+    done.sort_by_key(|(family, _)| Family::ALL.iter().position(|of| of == family));
+    results.append(done);
     levels.and_then(Result::ok).map(|levels| levels.diagnostics())
 }
 
@@ -133,29 +138,25 @@ fn grey_levels(roi: &Roi, settings: &Settings) -> Option<Result<GreyLevelCounts,
     needed.then(|| GreyLevelCounts::of(&roi.values, settings)).flatten()
 }
 
-/// The features of one family.
+/// The features of one family that is no texture; that there are no grey levels, for any.
 fn measure(
     family: Family,
     roi: &Roi,
     levels: Option<&Result<GreyLevelCounts, Ungraded>>,
     settings: &Settings,
     effort: Effort,
-    results: &mut Results,
-) {
-    let levels = if family.is_discretised() { levels } else { None };
-    let levels = match levels {
-        Some(Err(reason)) => return results.omit(family, reason),
-        Some(Ok(levels)) => Some(levels),
-        None => None,
-    };
+) -> Results {
+    let mut results = Results::default();
     match (family, levels) {
-        (Family::Morphology, _) => morphology::measure(roi, settings.autocorrelation, effort, results),
-        (Family::Local, _) => local::measure(roi, results),
-        (Family::Intensity, _) => intensity::measure(roi, settings.kurtosis, results),
-        (Family::Ivh, _) => ivh::measure(roi, settings, results),
-        (Family::Histogram, Some(levels)) => histogram::measure(levels, settings, results),
+        (Family::Morphology, _) => morphology::measure(roi, settings.autocorrelation, effort, &mut results),
+        (Family::Local, _) => local::measure(roi, &mut results),
+        (Family::Intensity, _) => intensity::measure(roi, settings.kurtosis, &mut results),
+        (Family::Ivh, _) => ivh::measure(roi, settings, &mut results),
+        (family, Some(Err(reason))) if family.is_discretised() => results.omit(family, reason),
+        (Family::Histogram, Some(Ok(levels))) => histogram::measure(levels, settings, &mut results),
         _ => {}
     }
+    results
 }
 
 /// The values of an array in standard layout.
