@@ -28,16 +28,18 @@ pub fn resample(
     interpolation: Interpolation,
 ) -> Volume<f32> {
     let path = Path::new(target, fixed_to_moving, &source.geometry);
-    let mut values = vec![f32::NAN; target.n_voxels()];
-    if let Some(region) = path.region(target, &source.geometry, [0; 3]) {
-        let sampler = Sampler::new(source, interpolation, region);
-        let [nx, ny, _] = target.size;
-        values.par_chunks_mut(nx * ny).enumerate().for_each(|(z, plane)| {
-            for (y, row) in plane.chunks_mut(nx).enumerate() {
-                path.fill_row(row, y, z, &sampler);
-            }
-        });
-    }
+    let Some(region) = path.region(target, &source.geometry, [0; 3]) else {
+        return Volume::filled(*target, f32::NAN);
+    };
+    let sampler = Sampler::new(source, interpolation, region);
+    let [nx, ny, _] = target.size;
+    // Zeros cost nothing before the threads write over them, every one.
+    let mut values = vec![0.0; target.n_voxels()];
+    values.par_chunks_mut(nx * ny).enumerate().for_each(|(z, plane)| {
+        for (y, row) in plane.chunks_mut(nx).enumerate() {
+            path.fill_row(row, y, z, &sampler);
+        }
+    });
     on_grid(target, values, f32::NAN)
 }
 

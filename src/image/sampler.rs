@@ -181,15 +181,18 @@ impl<'a> Sampler<'a> {
 
     fn fill_linear(&self, row: &mut [f32], start: Position, step: Position) {
         let (values, nx, nxy) = (self.flat(), self.size[0], self.size[0] * self.size[1]);
+        // The four lines of a cell in slices of one length: one check of the bounds serves them all.
+        let n = values.len().saturating_sub(nxy + nx);
+        let [a, b, c, d] = [0, nx, nxy, nxy + nx].map(|first| &values[first..first + n]);
         let mut at = start;
         for value in row {
             let ([x, y, z], [tx, ty, tz]) = split(at);
             let corner = z * nxy + y * nx + x;
-            let pair = |offset: usize| {
-                let two = &values[corner + offset..corner + offset + 2];
-                two[0] + tx * (two[1] - two[0])
+            let along = |line: &[f32]| match line.get(corner..corner + 2) {
+                Some([first, second]) => first + tx * (second - first),
+                _ => f32::NAN,
             };
-            let (a, b, c, d) = (pair(0), pair(nx), pair(nxy), pair(nxy + nx));
+            let (a, b, c, d) = (along(a), along(b), along(c), along(d));
             let (near, far) = (a + ty * (b - a), c + ty * (d - c));
             let sum = near + tz * (far - near);
             // A missing neighbour may have no share in the value: look closer.
