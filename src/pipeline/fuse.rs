@@ -3,13 +3,12 @@
 use super::job::Job;
 use super::remarks::Remarks;
 use crate::config::Protocol;
-use crate::dicom::attributes::text;
 use crate::finding::FindingKind;
 use crate::fuse::{Bundle, CLINICAL, Patient, PatientBlock, Prediction, Refusal, Scale};
 use crate::harmonise::{BatchRules, Covariate};
 use crate::report::{ImageSeries, MeasurementGroup, ModelOutput, ModelRefusal};
 use crate::table::fusion::{self, BundleFile, clinic, clinical_values};
-use crate::table::{TableError, batch_of, batch_rules, clinical_of, column_name};
+use crate::table::{TableError, batch_of, batch_rules, clinical_of, column_name, patient_of};
 
 /// What is known of the case beside its measurements.
 struct Known<'a> {
@@ -119,8 +118,7 @@ fn not_fused(subject: &str, reason: &str, remarks: &mut Remarks<'_>) {
 fn known<'a>(name: &'a str, images: &[ImageSeries], job: &Job<'_>) -> Result<Known<'a>, TableError> {
     let file = fusion::active(&job.config.storage.directory, name)?;
     let rules = batch_rules(job.config.batch.rules.as_deref())?;
-    let ids = images.iter().map(|image| text(&image.header, dicom_dictionary_std::tags::PATIENT_ID));
-    let patient = ids.into_iter().find(|id| !id.is_empty()).unwrap_or_default();
+    let patient = images.iter().map(|image| patient_of(&image.header)).find(|id| !id.is_empty()).unwrap_or_default();
     let storage = &job.config.storage.directory;
     let table = clinical_of(storage, job.config.clinical.table.as_deref(), &patient)?;
     let clinic = clinic(images.iter().map(|image| &*image.header), &table);

@@ -5,11 +5,10 @@ use std::path::Path;
 use super::job::Job;
 use super::remarks::Remarks;
 use crate::config::Protocol;
-use crate::dicom::attributes::text;
 use crate::finding::FindingKind;
 use crate::harmonise::{BatchRules, Covariate};
 use crate::report::{ImageSeries, MeasurementGroup};
-use crate::table::{ActiveModels, TableError, batch_rules, clinical_of, harmonise_case};
+use crate::table::{ActiveModels, TableError, batch_rules, clinical_of, harmonise_case, patient_of};
 
 /// Gives the values their harmonised twins, or says why they stay as they were measured.
 pub(super) fn harmonise(
@@ -57,7 +56,6 @@ fn in_force(
     images: &[ImageSeries],
 ) -> Result<(ActiveModels, BatchRules, Vec<Covariate>), TableError> {
     let models = ActiveModels::load(&ActiveModels::folder(storage), name)?;
-    let patient = images.iter().map(|image| text(&image.header, dicom_dictionary_std::tags::PATIENT_ID));
-    let patient = patient.into_iter().find(|id| !id.is_empty()).unwrap_or_default();
+    let patient = images.iter().map(|image| patient_of(&image.header)).find(|id| !id.is_empty()).unwrap_or_default();
     Ok((models, batch_rules(rules)?, clinical_of(storage, clinical, &patient)?))
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use dicom_dictionary_std::tags;
+use dicom_object::InMemDicomObject;
 use serde::{Deserialize, Serialize};
 
 use super::active::column_name;
@@ -110,8 +111,7 @@ impl CohortRow {
         }
         let reference = case.images.iter().find(|image| image.role == case.reference_role).or(case.images.first());
         let told = |tag| reference.map(|image| text(&image.header, tag)).unwrap_or_default();
-        let (id, issuer) = (told(tags::PATIENT_ID), told(tags::ISSUER_OF_PATIENT_ID));
-        let patient = if issuer.is_empty() { id } else { format!("{id}@{issuer}") };
+        let patient = reference.map(|image| patient_of(&image.header)).unwrap_or_default();
         let (mut age, mut sex) = (None, None);
         for covariate in header_covariates(case.images.iter().map(|image| &*image.header)) {
             match covariate.values {
@@ -141,6 +141,14 @@ impl CohortRow {
             blocks,
         }
     }
+}
+
+/// How tables name the patient of a header: Patient ID (0010,0020), with `@` and its issuer (0010,0021) where there is one;
+/// empty where there is no id.
+#[must_use]
+pub fn patient_of(header: &InMemDicomObject) -> String {
+    let (id, issuer) = (text(header, tags::PATIENT_ID), text(header, tags::ISSUER_OF_PATIENT_ID));
+    if id.is_empty() || issuer.is_empty() { id } else { format!("{id}@{issuer}") }
 }
 
 /// The folder of the rows.

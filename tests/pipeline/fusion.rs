@@ -257,13 +257,16 @@ fn a_bundle_of_survival_tells_the_relative_hazard_and_the_group_of_risk() {
 fn the_clinical_table_is_read_again_for_every_case_and_what_was_put_comes_before_it() {
     let storage = tempfile::tempdir().unwrap();
     let table = storage.path().join("clinical.csv");
-    let (_, patient) = patient(&PhantomSettings::tiny());
+    let mut settings = PhantomSettings::tiny();
+    settings.patient.issuer = "HOSPITAL A".to_owned();
+    let (_, patient) = patient(&settings);
     let mut case = asking(storage.path(), &patient, "");
     let measured = case.run();
     let own = scanner(&measured);
     Around { clinical: Some(&table), ..Around::new(storage.path(), &measured, [&own, OTHER]) }.put_in_force();
     case.config.clinical.table = Some(table.clone());
     let id = CohortRow::of(&measured, &BatchRules::built_in()).patient;
+    assert!(id.ends_with("@HOSPITAL A"), "{id}");
     let contribution = || {
         let result = case.run();
         let output = result.models.first().unwrap_or_else(|| panic!("{}", not_fused(&result)));
