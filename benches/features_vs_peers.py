@@ -111,7 +111,7 @@ def theirs(python, image, mask, what, threads):
     return json.loads(out.stdout.splitlines()[-1])
 
 
-def scaling(program, image, mask, rounds):
+def scaling(name, program, image, mask, rounds):
     """Two threads of one extraction against two extractions of one thread each, side by side: how much of the machine's own
     speed-up is used."""
     shares = []
@@ -123,7 +123,7 @@ def scaling(program, image, mask, rounds):
         loops = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(2)]
         apart = max(json.loads(loop.communicate()[0])["wall_s"] for loop in loops)
         shares.append((alone / both) / (2 * alone / apart))
-    print(f"speed-up on two threads over that of two independent loops: {statistics.median(shares):.3f}", flush=True)
+    print(f"{name:>5}: speed-up on two threads over that of two independent loops: {statistics.median(shares):.3f}", flush=True)
 
 
 def tell(name, what, who, rows):
@@ -161,7 +161,8 @@ def main():
             ratio = tell(name, what, "radiomicsd", mine) / tell(name, what, who, other)
             print(f"{name:>5} {what:>7}       ratio: {ratio:.3f}", flush=True)
         if options.scaling:
-            scaling(program, *made[sizes[-1]], options.rounds)
+            for name in sizes:
+                scaling(name, program, *made[name], options.rounds)
 
 
 if __name__ == "__main__":
