@@ -183,7 +183,7 @@ impl<'a> Sampler<'a> {
         let (values, nx, nxy) = (self.flat(), self.size[0], self.size[0] * self.size[1]);
         // The four lines of a cell in slices of one length: one check of the bounds serves them all.
         let n = values.len().saturating_sub(nxy + nx);
-        let [a, b, c, d] = [0, nx, nxy, nxy + nx].map(|first| &values[first..first + n]);
+        let [a, b, c, d] = [0, nx, nxy, nxy + nx].map(|first| values.get(first..first + n).unwrap_or_default());
         let mut at = start;
         for value in row {
             let ([x, y, z], [tx, ty, tz]) = split(at);
