@@ -16,6 +16,8 @@ use super::logging::{self, LogFormat};
 use crate::config::Config;
 use crate::daemon::{self, Control, Listeners, Reload};
 
+/// Threads that may wait for the disk, beside those of the associations: as many as tokio allows by itself.
+const BLOCKING_THREADS: usize = 512;
 /// How long threads that compute may go on after the drain.
 const LAST_WORD: Duration = Duration::from_millis(500);
 
@@ -39,6 +41,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("radiomicsd-io")
+        // Each association takes one of them, and must not take the last.
+        .max_blocking_threads(BLOCKING_THREADS.saturating_add(config.dicom.max_associations as usize))
         .build()
         .map_err(|error| CliError::failed("the runtime cannot start", error))?;
     let outcome = runtime.block_on(serve(arguments, config));

@@ -28,6 +28,8 @@ use crate::store::{CaseRecord, CaseState, Store, StoreError};
 
 /// Instances that are taken from the queue at once.
 const BATCH: usize = 512;
+/// How long new instances gather before they are looked at: their series is waited for much longer.
+const GATHERING: Duration = Duration::from_millis(20);
 /// The loop turns at least this often: for the watchdog, and for retries whose time has come.
 const TURN_EVERY: Duration = Duration::from_secs(2);
 /// Outcomes on their way back.
@@ -109,6 +111,8 @@ impl Grouping {
                         break;
                     }
                     self.take(&mut batch).await;
+                    // Waking for every instance would cost its sender more than the grouping itself.
+                    tokio::time::sleep(GATHERING).await;
                 }
                 Some(id) = retries.recv() => self.retry(id).await,
                 Some(reject) = rejects.recv() => self.reject(reject).await,

@@ -357,7 +357,7 @@ fn files(store: &Store, spec: &CaseSpec) -> Result<BTreeMap<Uid, SourceFile>, Wo
     for uid in spec.instances() {
         match store.instance(uid)? {
             Some(stored) => {
-                let source = SourceFile { path: stored.path, sha256: stored.sha256, sop_class: stored.facts.sop_class };
+                let source = SourceFile { path: stored.path, digest: stored.digest, sop_class: stored.facts.sop_class };
                 files.insert(uid.clone(), source);
             }
             None => n_gone += 1,

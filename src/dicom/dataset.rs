@@ -33,6 +33,9 @@ const KEPT_BYTES_MAX: u64 = 512 << 20;
 /// The same where only facts are wanted.
 const KEPT_FACT_BYTES_MAX: u64 = 32 << 20;
 
+/// Room for a value of up to this length is made at once.
+const SHORT_VALUE_BYTES: usize = 4096;
+
 /// Binary values longer than this are not kept where only facts are wanted.
 const BINARY_FACT_BYTES_MAX: u64 = 4096;
 
@@ -383,10 +386,7 @@ impl<R: Read> Input<R> {
             return Err(FormatError::Truncated { tag });
         }
         let mut bytes = [0; 4];
-        self.source.read_exact(&mut bytes).map_err(|error| match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => FormatError::Truncated { tag },
-            _ => FormatError::Io(error),
-        })?;
+        self.source.read_exact(&mut bytes).map_err(|error| truncated(tag, error))?;
         self.position += 4;
         Ok(bytes)
     }
@@ -402,9 +402,14 @@ impl<R: Read> Input<R> {
     fn take(&mut self, head: Head, length: u64) -> Result<Vec<u8>, FormatError> {
         let end = self.end_of(head, length)?;
         let mut bytes = Vec::new();
-        let n_read = self.source.by_ref().take(length).read_to_end(&mut bytes)?;
-        if n_read as u64 != length {
-            return Err(FormatError::Truncated { tag: head.tag });
+        match usize::try_from(length) {
+            Ok(length) if length <= SHORT_VALUE_BYTES => {
+                bytes.resize(length, 0);
+                self.source.read_exact(&mut bytes).map_err(|error| truncated(head.tag, error))?;
+            }
+            // Room is made for what comes, not for what the length promises.
+            _ if self.source.by_ref().take(length).read_to_end(&mut bytes)? as u64 == length => {}
+            _ => return Err(FormatError::Truncated { tag: head.tag }),
         }
         self.position = end;
         Ok(bytes)
@@ -418,6 +423,13 @@ impl<R: Read> Input<R> {
         }
         self.position = end;
         Ok(())
+    }
+}
+
+fn truncated(tag: Tag, error: std::io::Error) -> FormatError {
+    match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => FormatError::Truncated { tag },
+        _ => FormatError::Io(error),
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use read::{FactsError, from_bytes, from_object, read};
+pub use read::{FactsError, from_bytes, from_object, from_reader, read};
 
 use super::uid::Uid;
 

@@ -179,7 +179,15 @@ impl Parts {
 /// # Errors
 /// When it is no Part-10 file.
 pub fn header_of(bytes: &[u8], keep: Keep) -> Result<(InMemDicomObject, Uid), FormatError> {
-    let parts = read_parts(&mut Cursor::new(bytes), bytes.len() as u64, keep)?;
+    read_header(&mut Cursor::new(bytes), bytes.len() as u64, keep)
+}
+
+/// Reads the header of a Part-10 file of this length, and no further.
+///
+/// # Errors
+/// When it is no Part-10 file, or cannot be read.
+pub fn read_header(reader: &mut impl Read, length: u64, keep: Keep) -> Result<(InMemDicomObject, Uid), FormatError> {
+    let parts = read_parts(reader, length, keep)?;
     Ok((parts.data_set.object, parts.transfer_syntax))
 }
 

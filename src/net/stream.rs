@@ -1,6 +1,7 @@
 //! A connection, in clear or in TLS.
 
 use std::io;
+use std::os::fd::AsFd as _;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -15,6 +16,22 @@ pub enum Stream {
     Plain(TcpStream),
     /// In TLS, after its handshake.
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// Has the runtime of the caller watch the socket from now on, instead of the one where it was opened.
+    ///
+    /// # Errors
+    /// When the system has no descriptor left for the moment in which there are two.
+    pub fn move_here(&mut self) -> io::Result<()> {
+        let socket = match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => stream.get_mut().0,
+        };
+        let same = socket.as_fd().try_clone_to_owned()?;
+        *socket = TcpStream::from_std(same.into())?;
+        Ok(())
+    }
 }
 
 impl AsyncRead for Stream {

@@ -5,13 +5,16 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::Stream;
 use super::pdu::{AbortReason, Event, PduError, PduReader, abort};
 
 /// What is read at once while an object comes. Larger reads cost fewer wake-ups; this is all that a peer that stopped in
 /// the middle of an object holds.
-const READ_BYTES: usize = 64 * 1024;
+const READ_BYTES: usize = 128 * 1024;
 /// What is read at once between messages: thousands of idle associations stay small.
 const READ_BYTES_IDLE: usize = 2 * 1024;
+/// How long the large buffer waits for the next message.
+const READ_BUFFER_KEPT: Duration = Duration::from_secs(1);
 /// How long the other side may take to close after we said our last word, and how much it may still say.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -41,6 +44,16 @@ pub struct Wire<S> {
     received_bytes: u64,
 }
 
+impl Wire<Stream> {
+    /// As [`Stream::move_here`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn move_here(&mut self) -> std::io::Result<()> {
+        self.stream.move_here()
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Takes a connection over. P-DATA-TF PDUs of up to this length are taken.
     pub fn new(stream: S, pdu_bytes_max: u32) -> Self {
@@ -64,14 +77,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             let missing = self.reader.missing();
             let between = self.reader.is_between_pdus();
             let buffer = self.reader.buffer();
-            if between && READ_BYTES_IDLE < buffer.capacity() {
-                // Gives the large chunk of the last object back.
-                *buffer = bytes::BytesMut::new();
-            }
             buffer.reserve(missing.clamp(READ_BYTES_IDLE, READ_BYTES));
-            let n_read = timeout_at(deadline.at, self.stream.read_buf(buffer))
-                .await
-                .map_err(|_| WireError::TimedOut(deadline.after))??;
+            let kept = Deadline::after(READ_BUFFER_KEPT);
+            let n_read = if between && READ_BYTES_IDLE < buffer.capacity() && kept.at < deadline.at {
+                let Ok(n_read) = timeout_at(kept.at, self.stream.read_buf(buffer)).await else {
+                    *buffer = bytes::BytesMut::new();
+                    continue;
+                };
+                n_read?
+            } else {
+                deadline.bound(self.stream.read_buf(buffer)).await??
+            };
             if n_read == 0 {
                 return Err(WireError::Closed);
             }

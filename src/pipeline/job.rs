@@ -51,8 +51,8 @@ pub struct Job<'a> {
 pub struct SourceFile {
     /// Its Part-10 file.
     pub path: PathBuf,
-    /// SHA-256 of its data set.
-    pub sha256: Digest,
+    /// Of its data set.
+    pub digest: Digest,
     /// SOP Class UID.
     pub sop_class: Uid,
 }

@@ -20,7 +20,7 @@ pub(super) fn settings_hash(settings: &serde_json::Value) -> String {
 
 /// SHA-256 (hex) over the sorted digests of every instance of the case.
 pub(super) fn inputs_digest(job: &Job<'_>) -> Result<String, PipelineError> {
-    let digest = |uid| job.file(uid, "case").map(|file| file.sha256.to_string());
+    let digest = |uid| job.file(uid, "case").map(|file| file.digest.to_string());
     let mut digests: Vec<String> = job.spec.instances().map(digest).collect::<Result<_, _>>()?;
     digests.sort_unstable();
     Ok(hex(digests.join("\n").as_bytes()))

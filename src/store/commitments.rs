@@ -10,7 +10,7 @@ use std::sync::PoisonError;
 
 use serde::{Deserialize, Serialize};
 
-use super::compare::digest_of_data_set;
+use super::digest::Digest;
 use super::disk::{TEMPORARY_SUFFIX, lock, rename};
 use super::error::StoreError;
 use super::layout::{Layout, checked_name};
@@ -134,8 +134,8 @@ impl Store {
         if instance.facts.sop_class != reference.sop_class {
             return Err(CommitFailure::ClassConflict);
         }
-        match digest_of_data_set(&instance.path, instance.data_set_offset) {
-            Ok(digest) if digest == instance.sha256 => Ok(()),
+        match Digest::of_file_from(&instance.path, instance.data_set_offset) {
+            Ok(digest) if digest == instance.digest => Ok(()),
             Ok(_) => Err(CommitFailure::ProcessingFailure),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(CommitFailure::NoSuchInstance),
             Err(_) => Err(CommitFailure::ProcessingFailure),

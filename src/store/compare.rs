@@ -1,18 +1,17 @@
 //! The files under `instances/` compared with the index, and the index corrected.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest as _, Sha256};
-
 use super::Inner;
+use super::digest::Digest;
 use super::disk::rename;
 use super::error::StoreError;
 use super::layout::parse_name;
 use super::part10::read_meta;
-use super::record::{Digest, Record};
+use super::record::Record;
 use super::recover::Totals;
 use crate::clock::Timestamp;
 
@@ -51,25 +50,11 @@ pub(super) fn compare(inner: &Inner, checks: Checks) -> Result<Compared, StoreEr
     Ok(found)
 }
 
-/// The digest of a file from an offset on.
-pub(super) fn digest_of_data_set(path: &Path, offset: u64) -> io::Result<Digest> {
-    let mut file = File::open(path)?;
-    file.seek(SeekFrom::Start(offset))?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 256 << 10];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(Digest::finish(hasher)),
-            n_bytes => hasher.update(buffer.get(..n_bytes).unwrap_or_default()),
-        }
-    }
-}
-
 fn remove_entries_without_files(inner: &Inner, found: &mut Compared) -> Result<(), StoreError> {
     let index = inner.index()?;
     index.for_each_record(&mut |key, record| {
         match record {
-            Ok(record) if inner.layout.instance(&record.facts, &record.sha256).is_file() => return Ok(()),
+            Ok(record) if inner.layout.instance(&record.facts, &record.digest).is_file() => return Ok(()),
             Ok(record) => index.remove(&record.facts.sop_instance)?,
             Err(_) => index.remove_raw(key)?,
         }
@@ -79,13 +64,13 @@ fn remove_entries_without_files(inner: &Inner, found: &mut Compared) -> Result<(
 }
 
 fn compare_file(inner: &Inner, checks: Checks, path: &Path, found: &mut Compared) -> Result<(), StoreError> {
-    let Some((uid, sha256)) = path.file_name().and_then(|name| name.to_str()).and_then(parse_name) else {
+    let Some((uid, digest)) = path.file_name().and_then(|name| name.to_str()).and_then(parse_name) else {
         found.unreadable += 1;
         return Ok(());
     };
     let index = inner.index()?;
     let known = index.record(&uid)?;
-    let is_known = known.as_ref().is_some_and(|known| inner.layout.instance(&known.facts, &known.sha256) == path);
+    let is_known = known.as_ref().is_some_and(|known| inner.layout.instance(&known.facts, &known.digest) == path);
     let metadata = fs::metadata(path).map_err(StoreError::io("reading a file's date"))?;
     let is_new = checks.newer_than_second.is_some_and(|second| metadata.ctime() >= second);
     if is_known && !is_new && !checks.read_facts_again {
@@ -95,7 +80,7 @@ fn compare_file(inner: &Inner, checks: Checks, path: &Path, found: &mut Compared
     let suspicious = is_new || !is_known;
     let whole = match &meta {
         Some(meta) if suspicious => {
-            digest_of_data_set(path, meta.data_set_offset).map_err(StoreError::io("reading an instance"))? == sha256
+            Digest::of_file_from(path, meta.data_set_offset).map_err(StoreError::io("reading an instance"))? == digest
         }
         Some(_) => true,
         None => false,
@@ -118,14 +103,14 @@ fn compare_file(inner: &Inner, checks: Checks, path: &Path, found: &mut Compared
         found.unreadable += 1;
         return Ok(());
     };
-    if facts.sop_instance != uid || inner.layout.instance(&facts, &sha256) != path {
+    if facts.sop_instance != uid || inner.layout.instance(&facts, &digest) != path {
         found.unreadable += 1;
         return Ok(());
     }
     let modified = metadata.modified().map_err(StoreError::io("reading a file's date"))?;
     let record = Record {
         facts,
-        sha256,
+        digest,
         size: metadata.len(),
         data_set_offset: meta.data_set_offset,
         received_at: Timestamp::try_from(modified).unwrap_or(Timestamp::UNIX_EPOCH),

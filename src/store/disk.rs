@@ -4,16 +4,17 @@
 //! directory is durable when its parent is. POSIX promises nothing less, and ext4, XFS and btrfs each break one of the
 //! shortcuts.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
+use super::group_sync::GroupSync;
 
 /// What is synced before an instance counts as stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -44,21 +45,9 @@ impl Durability {
 #[derive(Debug)]
 pub(super) struct Disk {
     durability: Durability,
-    /// Rounds of syncs per directory that somebody waits for right now.
-    rounds: Mutex<HashMap<PathBuf, Round>>,
-    /// Signalled when a round ends.
-    ended: Condvar,
+    syncs: GroupSync,
     /// Directories known to exist durably; bounded by [`KNOWN_DIRECTORIES_MAX`].
     known: Mutex<HashSet<PathBuf>>,
-}
-
-/// One directory's syncs: a caller waits for a round that began after its own change.
-#[derive(Debug, Default)]
-struct Round {
-    begun: u64,
-    finished: u64,
-    running: bool,
-    waiting: usize,
 }
 
 /// A set of paths of some 200 bytes: below 1 MB.
@@ -70,7 +59,7 @@ const FILE_MODE: u32 = 0o640;
 
 impl Disk {
     pub(super) fn new(durability: Durability) -> Self {
-        Self { durability, rounds: Mutex::default(), ended: Condvar::new(), known: Mutex::default() }
+        Self { durability, syncs: GroupSync::default(), known: Mutex::default() }
     }
 
     pub(super) const fn durability(&self) -> Durability {
@@ -91,39 +80,8 @@ impl Disk {
         if self.durability != Durability::Full {
             return Ok(());
         }
-        let mut rounds = lock(&self.rounds);
-        let ticket = {
-            let round = rounds.entry(directory.to_owned()).or_default();
-            round.waiting += 1;
-            round.begun + 1
-        };
-        loop {
-            let round = rounds.entry(directory.to_owned()).or_default();
-            if round.finished >= ticket {
-                leave(&mut rounds, directory);
-                return Ok(());
-            }
-            if round.running {
-                rounds = self.ended.wait(rounds).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            round.running = true;
-            round.begun += 1;
-            let number = round.begun;
-            drop(rounds);
-            let outcome = File::open(directory).and_then(|file| file.sync_all());
-            rounds = lock(&self.rounds);
-            let round = rounds.entry(directory.to_owned()).or_default();
-            round.running = false;
-            if outcome.is_ok() {
-                round.finished = number;
-            }
-            self.ended.notify_all();
-            if let Err(error) = outcome {
-                leave(&mut rounds, directory);
-                return Err(StoreError::io("syncing a directory")(error));
-            }
-        }
+        let sync = |directory: &Path| File::open(directory)?.sync_all();
+        self.syncs.sync(directory, sync).map_err(StoreError::io("syncing a directory"))
     }
 
     /// Makes a directory under `root` with all its parents, each durable in its own parent.
@@ -219,15 +177,6 @@ impl Disk {
 
 /// What a half-written small file ends with.
 pub(super) const TEMPORARY_SUFFIX: &str = ".tmp~";
-
-fn leave(rounds: &mut HashMap<PathBuf, Round>, directory: &Path) {
-    if let Some(round) = rounds.get_mut(directory) {
-        round.waiting -= 1;
-        if round.waiting == 0 && !round.running {
-            rounds.remove(directory);
-        }
-    }
-}
 
 /// Writes a small file as a whole: either the old or the new content is there after a crash, and the new one after
 /// success. Always durable, whatever the durability of instances: these are few.
@@ -332,22 +281,6 @@ mod tests {
     }
 
     #[test]
-    fn many_callers_share_the_syncs_of_one_directory_and_none_waits_for_ever() {
-        let directory = tempfile::tempdir().unwrap();
-        let disk = Disk::new(Durability::Full);
-        std::thread::scope(|scope| {
-            for _ in 0..16 {
-                scope.spawn(|| {
-                    for _ in 0..20 {
-                        disk.sync_directory(directory.path()).unwrap();
-                    }
-                });
-            }
-        });
-        assert!(lock(&disk.rounds).is_empty());
-    }
-
-    #[test]
     fn a_directory_that_cannot_be_synced_is_an_error_for_everyone_who_waits() {
         let directory = tempfile::tempdir().unwrap();
         let disk = Disk::new(Durability::Full);
@@ -357,7 +290,6 @@ mod tests {
                 scope.spawn(|| assert!(disk.sync_directory(&missing).is_err()));
             }
         });
-        assert!(lock(&disk.rounds).is_empty());
     }
 
     #[test]

@@ -3,9 +3,9 @@
 //! ```text
 //! lock layout clean checkpoint        who has it, what wrote it, how it was left
 //! incoming/N.part                     objects on their way in; emptied at start
-//! instances/HH/STUDY/SERIES/INSTANCE.SHA256.dcm
-//! conflicts/HH/STUDY/SERIES/INSTANCE.SHA256.dcm
-//! withdrawn/HH/STUDY/SERIES/INSTANCE.SHA256.dcm       what was rejected
+//! instances/HH/STUDY/SERIES/INSTANCE.DIGEST.dcm
+//! conflicts/HH/STUDY/SERIES/INSTANCE.DIGEST.dcm
+//! withdrawn/HH/STUDY/SERIES/INSTANCE.DIGEST.dcm       what was rejected
 //! damaged/                            files that a power cut left torn
 //! cases/CASE.json
 //! results/CASE/REVISION/              documents, features.csv, report.json, manifest.json
@@ -15,8 +15,8 @@
 //! ```
 //!
 //! HH are the first two hexadecimal digits of the SHA-256 of the study's UID, so that no directory holds more than a
-//! few thousand studies; below it a person finds the study by its UID. A file's name carries the SHA-256 of its data
-//! set (without preamble and file meta information): the truth that the index is rebuilt from includes what the bytes
+//! few thousand studies; below it a person finds the study by its UID. A file's name carries the BLAKE3 digest of its
+//! data set (without preamble and file meta information): the truth that the index is rebuilt from includes what the bytes
 //! should be. The longest name is 64 + 1 + 64 + 4 characters. Every component is a `Uid` or hexadecimal: no name can
 //! lead out of the directory.
 
@@ -24,8 +24,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
+use super::digest::Digest;
 use super::error::StoreError;
-use super::record::Digest;
 use crate::dicom::facts::InstanceFacts;
 use crate::dicom::uid::Uid;
 
@@ -111,18 +111,18 @@ impl Layout {
     }
 
     /// The final place of an instance.
-    pub(super) fn instance(&self, facts: &InstanceFacts, sha256: &Digest) -> PathBuf {
-        place(&self.instances(), facts, sha256)
+    pub(super) fn instance(&self, facts: &InstanceFacts, digest: &Digest) -> PathBuf {
+        place(&self.instances(), facts, digest)
     }
 
     /// The place of an instance that was rejected.
-    pub(super) fn withdrawn(&self, facts: &InstanceFacts, sha256: &Digest) -> PathBuf {
-        place(&self.withdrawn_instances(), facts, sha256)
+    pub(super) fn withdrawn(&self, facts: &InstanceFacts, digest: &Digest) -> PathBuf {
+        place(&self.withdrawn_instances(), facts, digest)
     }
 
     /// The place of an object whose UID is known with other bytes.
-    pub(super) fn conflict(&self, facts: &InstanceFacts, sha256: &Digest) -> PathBuf {
-        place(&self.conflicts(), facts, sha256)
+    pub(super) fn conflict(&self, facts: &InstanceFacts, digest: &Digest) -> PathBuf {
+        place(&self.conflicts(), facts, digest)
     }
 }
 
@@ -131,8 +131,8 @@ fn series_directory(top: &Path, study: &Uid, series: &Uid) -> PathBuf {
     top.join(format!("{shard:02x}")).join(study.as_str()).join(series.as_str())
 }
 
-fn place(top: &Path, facts: &InstanceFacts, sha256: &Digest) -> PathBuf {
-    series_directory(top, &facts.study, &facts.series).join(format!("{}.{sha256}.dcm", facts.sop_instance))
+fn place(top: &Path, facts: &InstanceFacts, digest: &Digest) -> PathBuf {
+    series_directory(top, &facts.study, &facts.series).join(format!("{}.{digest}.dcm", facts.sop_instance))
 }
 
 /// Reads an instance's UID and digest back from its file's name; nothing where the name is not one of ours.

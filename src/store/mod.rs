@@ -12,8 +12,10 @@
 mod cases;
 mod commitments;
 mod compare;
+mod digest;
 mod disk;
 mod error;
+mod group_sync;
 mod layout;
 mod outbox;
 mod part10;
@@ -34,11 +36,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 pub use cases::{CaseRecord, CaseState};
 pub use commitments::{CommitFailure, Commitment, SopReference};
+pub use digest::Digest;
 pub use disk::{Durability, write_whole};
 pub use error::StoreError;
 pub use outbox::{Alternative, CommitmentState, DeliveryState, EntryId, OutboxEntry};
 pub use receive::Incoming;
-pub use record::{Digest, Origin, Stored, StoredInstance};
+pub use record::{Origin, Stored, StoredInstance};
 pub use recover::{OpenReport, Recovery, VerifyReport};
 pub use results::{SavedDocument, SavedResult};
 pub use retention::Expired;

@@ -6,24 +6,28 @@
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, ErrorKind, IoSlice, Write as _};
+use std::io::{self, BufReader, ErrorKind, IoSlice, Read, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use sha2::{Digest as _, Sha256};
-
 use super::Store;
+use super::digest::{Digest, Digester};
 use super::disk::{available_bytes, create, lock};
 use super::error::StoreError;
-use super::record::{Digest, Origin, Record, Stored};
+use super::record::{Origin, Record, Stored};
 use crate::dicom::facts::InstanceFacts;
 use crate::dicom::likeness::Likeness;
 use crate::dicom::uid::Uid;
 
-/// What is gathered before it goes to the kernel.
-const BUFFER_BYTES: usize = 64 << 10;
+/// The beginning of a file that is held in memory until the file is whole or longer: the headers of images are 3 to 15 KiB.
+const HEAD_BYTES: usize = 16 << 10;
+/// Smaller pieces go to the kernel with the next one: a protocol data unit often ends just behind what was read at once.
+const HELD_BYTES: usize = 4 << 10;
+/// What is read at once of a header that is longer.
+const READ_BYTES: usize = 16 << 10;
 /// An object larger than this is checked against the reserve again while it grows.
 const SPACE_CHECK_BYTES: u64 = 32 << 20;
 
@@ -32,8 +36,13 @@ const SPACE_CHECK_BYTES: u64 = 32 << 20;
 pub struct Incoming {
     store: Store,
     part: Part,
-    writer: BufWriter<File>,
-    hasher: Sha256,
+    file: File,
+    /// The first bytes of the file, from which its facts are read.
+    head: Vec<u8>,
+    /// What the kernel does not have yet of what comes after the head; and whether it has the head.
+    held: Vec<u8>,
+    head_is_written: bool,
+    digester: Digester,
     meta_bytes: u64,
     data_bytes: u64,
     /// Written bytes at which the free space is looked at again.
@@ -70,8 +79,11 @@ impl Store {
         Ok(Incoming {
             store: self.clone(),
             part: Part { path, is_placed: Cell::new(false) },
-            writer: BufWriter::with_capacity(BUFFER_BYTES, file),
-            hasher: Sha256::new(),
+            file,
+            head: Vec::with_capacity(HEAD_BYTES),
+            held: Vec::new(),
+            head_is_written: false,
+            digester: Digester::default(),
             meta_bytes: 0,
             data_bytes: 0,
             next_check: SPACE_CHECK_BYTES,
@@ -99,7 +111,7 @@ impl Incoming {
             return Err(StoreError::MetaAfterData);
         }
         self.meta_bytes += bytes.len() as u64;
-        self.put(&[bytes])
+        self.put(bytes)
     }
 
     /// Appends to the data set, as it came from the network.
@@ -107,27 +119,33 @@ impl Incoming {
     /// # Errors
     /// [`StoreError::OutOfSpace`] when the object eats into the reserve, and whatever the file system refuses.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        self.write_all(&[bytes])
+        self.digester.update(bytes);
+        self.data_bytes += bytes.len() as u64;
+        self.put(bytes)
     }
 
-    /// Appends pieces to the data set, in their order, with as few calls of the kernel as it allows.
-    ///
-    /// # Errors
-    /// As [`write`](Self::write).
-    pub fn write_all(&mut self, pieces: &[impl AsRef<[u8]>]) -> Result<(), StoreError> {
-        for piece in pieces {
-            self.hasher.update(piece.as_ref());
-            self.data_bytes += piece.as_ref().len() as u64;
-        }
-        self.put(pieces)
-    }
-
-    fn put(&mut self, pieces: &[impl AsRef<[u8]>]) -> Result<(), StoreError> {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         if self.size() >= self.next_check {
             self.store.check_space()?;
             self.next_check = self.size() + SPACE_CHECK_BYTES;
         }
-        write_vectored(&mut self.writer, pieces).map_err(StoreError::io("writing an instance"))
+        if !self.head_is_written {
+            let room = HEAD_BYTES.saturating_sub(self.head.len());
+            let Some((now, later)) = bytes.split_at_checked(room) else {
+                self.head.extend_from_slice(bytes);
+                return Ok(());
+            };
+            self.head.extend_from_slice(now);
+            self.head_is_written = true;
+            return write_both(&mut self.file, &self.head, later).map_err(StoreError::io("writing an instance"));
+        }
+        if self.held.len() + bytes.len() <= HELD_BYTES {
+            self.held.extend_from_slice(bytes);
+            return Ok(());
+        }
+        write_both(&mut self.file, &self.held, bytes).map_err(StoreError::io("writing an instance"))?;
+        self.held.clear();
+        Ok(())
     }
 
     /// Bytes so far, file meta information included.
@@ -136,19 +154,22 @@ impl Incoming {
         self.meta_bytes + self.data_bytes
     }
 
-    /// Hands the last bytes to the kernel, so that the file at the returned path can be read as a whole. Not durable yet.
+    /// Hands the last bytes to the kernel, so that the file can be read as a whole. Not durable yet.
     ///
     /// # Errors
     /// Whatever the file system refuses.
-    pub fn finish(&mut self) -> Result<&Path, StoreError> {
-        self.writer.flush().map_err(StoreError::io("writing an instance"))?;
-        Ok(&self.part.path)
+    pub fn finish(&mut self) -> Result<(), StoreError> {
+        let head = if self.head_is_written { &[] } else { self.head.as_slice() };
+        write_both(&mut self.file, head, &self.held).map_err(StoreError::io("writing an instance"))?;
+        self.head_is_written = true;
+        self.held.clear();
+        Ok(())
     }
 
-    /// The temporary file; whole after [`finish`](Self::finish).
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.part.path
+    /// The file; whole after [`finish`](Self::finish). Of most objects, what their facts are read from is in memory still.
+    pub fn reader(&self) -> impl Read {
+        let rest = Rest { file: &self.file, position: self.head.len() as u64 };
+        self.head.as_slice().chain(BufReader::with_capacity(READ_BYTES, rest))
     }
 
     /// Makes the object durable under its UID.
@@ -161,27 +182,27 @@ impl Incoming {
     pub fn commit(mut self, facts: InstanceFacts, origin: Origin) -> Result<Stored, StoreError> {
         self.finish()?;
         let inner = &self.store.inner;
-        let sha256 = Digest::finish(std::mem::take(&mut self.hasher));
+        let digest = self.digester.finish();
         let _turn = inner.in_flight.enter(&facts.sop_instance);
         let _not_while_expiring = inner.gate.read().unwrap_or_else(PoisonError::into_inner);
         if self.store.is_refused(&facts.sop_instance) {
-            self.place(&inner.layout.withdrawn(&facts, &sha256), &origin)?;
+            self.place(&inner.layout.withdrawn(&facts, &digest), &origin)?;
             return Ok(Stored::Refused);
         }
         let index = inner.index()?;
         if let Some(known) = index.record(&facts.sop_instance)? {
-            let path = inner.layout.instance(&known.facts, &known.sha256);
+            let path = inner.layout.instance(&known.facts, &known.digest);
             // A file that somebody deleted by hand is no reason to refuse its return.
             if path.is_file() {
-                if known.sha256 == sha256 && known.facts.transfer_syntax == facts.transfer_syntax {
+                if known.digest == digest && known.facts.transfer_syntax == facts.transfer_syntax {
                     return Ok(Stored::Duplicate);
                 }
-                return self.settle(&known, &path, facts, sha256, origin);
+                return self.settle(&known, &path, facts, digest, origin);
             }
             index.remove(&facts.sop_instance)?;
             inner.count_removed(known.size);
         }
-        self.insert(facts, sha256, origin)?;
+        self.insert(facts, digest, origin)?;
         Ok(Stored::New)
     }
 
@@ -191,11 +212,11 @@ impl Incoming {
         known: &Record,
         known_path: &Path,
         facts: InstanceFacts,
-        sha256: Digest,
+        digest: Digest,
         origin: Origin,
     ) -> Result<Stored, StoreError> {
         let inner = &self.store.inner;
-        let aside = inner.layout.conflict(&facts, &sha256);
+        let aside = inner.layout.conflict(&facts, &digest);
         let is_correction = match (inner.settings.compare)(known_path, &self.part.path) {
             Likeness::Same => return Ok(Stored::Duplicate),
             // What a correction once replaced does not come back: two senders would replace each other for ever.
@@ -207,22 +228,22 @@ impl Incoming {
             return Ok(Stored::Conflict);
         }
         // The index decides between two files of one UID: after a crash it is whichever it knows.
-        self.insert(facts, sha256, origin)?;
+        self.insert(facts, digest, origin)?;
         inner.count_removed(known.size);
-        let old = inner.layout.conflict(&known.facts, &known.sha256);
+        let old = inner.layout.conflict(&known.facts, &known.digest);
         match inner.disk.move_aside(inner.layout.root(), known_path, &old) {
             Err(error) if !error.is_not_found() => Err(error),
             _ => Ok(Stored::Corrected),
         }
     }
 
-    fn insert(&self, facts: InstanceFacts, sha256: Digest, origin: Origin) -> Result<(), StoreError> {
+    fn insert(&self, facts: InstanceFacts, digest: Digest, origin: Origin) -> Result<(), StoreError> {
         let inner = &self.store.inner;
-        self.place(&inner.layout.instance(&facts, &sha256), &origin)?;
+        self.place(&inner.layout.instance(&facts, &digest), &origin)?;
         let size = self.size();
         inner.index()?.insert(&Record {
             facts,
-            sha256,
+            digest,
             size,
             data_set_offset: self.meta_bytes,
             received_at: origin.received_at,
@@ -233,7 +254,7 @@ impl Incoming {
     }
 
     fn place(&self, to: &Path, origin: &Origin) -> Result<(), StoreError> {
-        let file = self.writer.get_ref();
+        let file = &self.file;
         file.set_modified(SystemTime::from(origin.received_at)).map_err(StoreError::io("dating an instance"))?;
         self.store.inner.disk.place(self.store.inner.layout.root(), file, &self.part.path, to)?;
         self.part.is_placed.set(true);
@@ -241,12 +262,27 @@ impl Incoming {
     }
 }
 
-fn write_vectored(writer: &mut BufWriter<File>, pieces: &[impl AsRef<[u8]>]) -> io::Result<()> {
-    let mut slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece.as_ref())).collect();
+/// What lies on the disk from a position on.
+struct Rest<'a> {
+    file: &'a File,
+    position: u64,
+}
+
+impl Read for Rest<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n_read = self.file.read_at(buffer, self.position)?;
+        self.position += n_read as u64;
+        Ok(n_read)
+    }
+}
+
+/// Two pieces with one call of the kernel, or as few as it allows.
+fn write_both(file: &mut File, first: &[u8], second: &[u8]) -> io::Result<()> {
+    let mut slices = [IoSlice::new(first), IoSlice::new(second)];
     let mut left = slices.as_mut_slice();
     IoSlice::advance_slices(&mut left, 0);
     while !left.is_empty() {
-        match writer.write_vectored(left) {
+        match file.write_vectored(left) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(n_written) => IoSlice::advance_slices(&mut left, n_written),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -259,8 +295,14 @@ fn write_vectored(writer: &mut BufWriter<File>, pieces: &[impl AsRef<[u8]>]) -> 
 /// UIDs that are being committed. Two objects of one UID go one after the other, all others at the same time.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
-    uids: Mutex<HashSet<Uid>>,
+    turns: Mutex<Turns>,
     left: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Turns {
+    uids: HashSet<Uid>,
+    n_waiting: usize,
 }
 
 /// The turn of one UID.
@@ -271,18 +313,23 @@ struct Turn<'a> {
 
 impl InFlight {
     fn enter(&self, uid: &Uid) -> Turn<'_> {
-        let mut uids = lock(&self.uids);
-        while uids.contains(uid) {
-            uids = self.left.wait(uids).unwrap_or_else(PoisonError::into_inner);
+        let mut turns = lock(&self.turns);
+        while turns.uids.contains(uid) {
+            turns.n_waiting += 1;
+            turns = self.left.wait(turns).unwrap_or_else(PoisonError::into_inner);
+            turns.n_waiting -= 1;
         }
-        uids.insert(uid.clone());
+        turns.uids.insert(uid.clone());
         Turn { of: self, uid: uid.clone() }
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        lock(&self.of.uids).remove(&self.uid);
-        self.of.left.notify_all();
+        let mut turns = lock(&self.of.turns);
+        turns.uids.remove(&self.uid);
+        if 0 < turns.n_waiting {
+            self.of.left.notify_all();
+        }
     }
 }

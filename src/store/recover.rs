@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 
 use super::compare::{self, Checks, Compared};
+use super::digest::Digest;
 use super::disk::{self, DirectoryLock, Disk, TEMPORARY_SUFFIX, make_root};
 use super::error::StoreError;
 use super::layout::Layout;
@@ -22,7 +23,7 @@ use super::sled::Index;
 use super::{Inner, Store, StoreSettings, cases, commitments, outbox};
 
 /// What the `layout` file says.
-const LAYOUT: &str = "radiomicsd storage 1\n";
+const LAYOUT: &str = "radiomicsd storage 2\n";
 /// A file may be on its way to the disk this long after it got its name.
 const UNSYNCED_SECONDS: i64 = 300;
 
@@ -210,8 +211,8 @@ impl Store {
         let mut report = VerifyReport::default();
         self.for_each_instance(&mut |instance| {
             report.checked += 1;
-            match compare::digest_of_data_set(&instance.path, instance.data_set_offset) {
-                Ok(digest) if digest == instance.sha256 => {}
+            match Digest::of_file_from(&instance.path, instance.data_set_offset) {
+                Ok(digest) if digest == instance.digest => {}
                 Ok(_) => report.altered.push(instance.path),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => report.missing.push(instance.path),
                 Err(_) => report.altered.push(instance.path),

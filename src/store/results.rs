@@ -8,12 +8,12 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::Store;
 use super::disk::{create, lock, make_root, sync_now};
 use super::error::StoreError;
 use super::layout::checked_name;
-use super::record::Digest;
 use crate::case::CaseId;
 use crate::dicom::uid::Uid;
 use crate::report::{Document, DocumentReference};
@@ -42,8 +42,8 @@ pub struct SavedDocument {
     pub transfer_syntax: Uid,
     /// The file.
     pub path: PathBuf,
-    /// SHA-256 of the whole file.
-    pub sha256: Digest,
+    /// SHA-256 (hex) of the whole file.
+    pub sha256: String,
 }
 
 impl SavedDocument {
@@ -53,7 +53,7 @@ impl SavedDocument {
     /// When the file is gone or holds other bytes than were saved.
     pub fn read(&self) -> Result<Document, StoreError> {
         let bytes = fs::read(&self.path).map_err(StoreError::io("reading a result"))?;
-        if Digest::of(&bytes) != self.sha256 {
+        if sha256(&bytes) != self.sha256 {
             return Err(StoreError::Damaged {
                 what: "a result document",
                 reason: "its digest is not the saved one".to_owned(),
@@ -85,7 +85,7 @@ struct ManifestDocument {
     file: String,
     reference: DocumentReference,
     transfer_syntax: Uid,
-    sha256: Digest,
+    sha256: String,
 }
 
 const MANIFEST: &str = "manifest.json";
@@ -125,7 +125,7 @@ impl Store {
                 file,
                 reference: document.reference(),
                 transfer_syntax: document.transfer_syntax.clone(),
-                sha256: Digest::of(&document.bytes),
+                sha256: sha256(&document.bytes),
             });
         }
         write_synced(&making.join(FEATURES), features_csv)?;
@@ -200,6 +200,10 @@ impl Store {
 fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let mut file: File = create(path, false).map_err(StoreError::io("creating a result"))?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(StoreError::io("writing a result"))
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn remove_tree(directory: &Path) -> Result<(), StoreError> {

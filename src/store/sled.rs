@@ -281,9 +281,9 @@ impl Index {
 impl Record {
     pub(super) fn stored(self, layout: &Layout) -> StoredInstance {
         StoredInstance {
-            path: layout.instance(&self.facts, &self.sha256),
+            path: layout.instance(&self.facts, &self.digest),
             facts: self.facts,
-            sha256: self.sha256,
+            digest: self.digest,
             size: self.size,
             data_set_offset: self.data_set_offset,
             received_at: self.received_at,

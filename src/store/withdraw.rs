@@ -45,7 +45,7 @@ impl Store {
             // found at the next start, and the rejection is then applied again.
             index.remove(uid)?;
             self.inner.count_removed(instance.size);
-            let aside = layout.withdrawn(&instance.facts, &instance.sha256);
+            let aside = layout.withdrawn(&instance.facts, &instance.digest);
             match self.inner.disk.move_aside(layout.root(), &instance.path, &aside) {
                 Err(error) if error.is_not_found() => {}
                 moved => moved?,

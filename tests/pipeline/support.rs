@@ -47,7 +47,7 @@ impl Case {
             let bytes = std::fs::read(path).unwrap();
             let of_file = facts::from_bytes(&bytes, &[]).unwrap();
             let file =
-                SourceFile { path: path.clone(), sha256: Digest::of(&bytes), sop_class: of_file.sop_class.clone() };
+                SourceFile { path: path.clone(), digest: Digest::of(&bytes), sop_class: of_file.sop_class.clone() };
             files.insert(of_file.sop_instance.clone(), file);
             facts.push(of_file);
         }

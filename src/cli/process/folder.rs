@@ -101,7 +101,7 @@ impl Folder {
             }
         };
         match self.instances.get(&instance.facts.sop_instance) {
-            Some(first) if first.source.sha256 == instance.source.sha256 => self.counts.duplicates += 1,
+            Some(first) if first.source.digest == instance.source.digest => self.counts.duplicates += 1,
             Some(_) => self.counts.conflicts += 1,
             None => {
                 self.instances.insert(instance.facts.sop_instance.clone(), instance);
@@ -117,7 +117,7 @@ impl Folder {
 
 fn read_one(path: &Path, keywords: &[String]) -> Result<Instance, FactsError> {
     let facts = facts::read(path, keywords)?;
-    let bytes = std::fs::read(path).map_err(FormatError::Io)?;
-    let source = SourceFile { path: path.to_owned(), sha256: Digest::of(&bytes), sop_class: facts.sop_class.clone() };
+    let digest = Digest::of_data_set(path).map_err(FormatError::Io)?;
+    let source = SourceFile { path: path.to_owned(), digest, sop_class: facts.sop_class.clone() };
     Ok(Instance { facts, source })
 }

@@ -1,6 +1,7 @@
 //! From a data set to its facts.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::Path;
 
 use dicom_core::header::HasLength;
@@ -107,6 +108,15 @@ pub fn read(path: &Path, extra_keywords: &[String]) -> Result<InstanceFacts, Fac
 /// As [`read`].
 pub fn from_bytes(bytes: &[u8], extra_keywords: &[String]) -> Result<InstanceFacts, FactsError> {
     let (object, transfer_syntax) = part10::header_of(bytes, Keep::Facts)?;
+    from_object(&object, &transfer_syntax, extra_keywords)
+}
+
+/// The same for a Part-10 file of this length that is read from its beginning.
+///
+/// # Errors
+/// As [`read`].
+pub fn from_reader(mut reader: impl Read, length: u64, extra_keywords: &[String]) -> Result<InstanceFacts, FactsError> {
+    let (object, transfer_syntax) = part10::read_header(&mut reader, length, Keep::Facts)?;
     from_object(&object, &transfer_syntax, extra_keywords)
 }
 

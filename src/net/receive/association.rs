@@ -4,20 +4,18 @@ use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
 use dicom_ul::pdu::{AssociationRQ, Pdu};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::task::JoinError;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::admission::{Identified, Refusal, admit, identify};
 use super::negotiate::{Agreement, Service, negotiate};
 use super::node::{Node, count};
-use super::store_scp::{self, Feed, Jobs, Outcome, Sender};
+use super::store_scp::{Object, Outcome, Sender, place_at_grouping};
+use super::thread::on_own_thread;
 use crate::audit::{Event as AuditEvent, Party};
 use crate::clock;
 use crate::dicom::uid::Uid;
@@ -35,9 +33,6 @@ use crate::store::Commitment;
 /// otherwise one byte now and then would hold it for ever.
 const PROGRESS_BYTES: u64 = 16 * 1024;
 
-/// How long pieces of an object wait in memory for more.
-const PAUSE: Duration = Duration::from_millis(20);
-
 /// The data set of a request for commitment: some 40,000 instances.
 const NOTIFICATION_BYTES_MAX: usize = 8 << 20;
 
@@ -52,7 +47,7 @@ enum End {
     Command(#[from] CommandSetError),
     #[error("{0}")]
     Protocol(&'static str),
-    #[error("a job of this association failed: {0}")]
+    #[error("a thread of this association failed: {0}")]
     Job(#[from] JoinError),
     #[error("the node stops")]
     Shutdown,
@@ -109,10 +104,10 @@ fn refused(node: &Node, peer: Party, reason: String) {
 }
 
 /// Waits for the A-ASSOCIATE-RQ.
-async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
+async fn begin(
     node: Arc<Node>,
     settings: Arc<NodeSettings>,
-    stream: S,
+    stream: Stream,
     address: SocketAddr,
     deadline: Deadline,
     stop: CancellationToken,
@@ -140,7 +135,7 @@ async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
     match admitted {
         Ok((title, _place, user)) => {
             let sender = Sender { title, address: address.ip() };
-            accept(node, settings, wire, &request, sender, user.as_ref(), stop).await;
+            on_own_thread(move || accept(node, settings, wire, request, sender, user, stop)).await;
         }
         Err(refusal) => {
             count(&node.counters.rejected);
@@ -161,7 +156,7 @@ fn printable(title: &str) -> String {
 }
 
 /// Ends a connection that never became an association.
-async fn give_up<S: AsyncRead + AsyncWrite + Unpin>(node: &Node, wire: Wire<S>, address: SocketAddr, end: &End) {
+async fn give_up(node: &Node, wire: Wire<Stream>, address: SocketAddr, end: &End) {
     count(&node.counters.aborted);
     match end {
         End::Wire(WireError::TimedOut(_)) => debug!(peer = %address, reason = %end, "connection closed"),
@@ -173,19 +168,21 @@ async fn give_up<S: AsyncRead + AsyncWrite + Unpin>(node: &Node, wire: Wire<S>, 
     }
 }
 
-async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
+/// The association from its acceptance on, on its own thread.
+async fn accept(
     node: Arc<Node>,
     settings: Arc<NodeSettings>,
-    mut wire: Wire<S>,
-    request: &AssociationRQ,
+    mut wire: Wire<Stream>,
+    request: Box<AssociationRQ>,
     sender: Sender,
-    user: Option<&Identified>,
+    user: Option<Identified>,
     stop: CancellationToken,
 ) {
-    let (answer, agreement) = negotiate(&settings, request, user);
-    let end = match encode(&Pdu::AssociationAC(answer)) {
-        Ok(answer) => wire.send(&answer, settings.idle_timeout).await.map_err(End::Wire),
-        Err(_) => Err(End::Protocol("the A-ASSOCIATE-RQ cannot be answered")),
+    let (answer, agreement) = negotiate(&settings, &request, user.as_ref());
+    let end = match (wire.move_here(), encode(&Pdu::AssociationAC(answer))) {
+        (Ok(()), Ok(answer)) => wire.send(&answer, settings.idle_timeout).await.map_err(End::Wire),
+        (Err(error), _) => Err(End::Wire(error.into())),
+        (_, Err(_)) => Err(End::Protocol("the A-ASSOCIATE-RQ cannot be answered")),
     };
     count(&node.counters.associations);
     debug!(peer = %sender.title, address = %sender.address, n_contexts = agreement.contexts.len(), "association accepted");
@@ -198,7 +195,7 @@ async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
         sender,
         stop,
         phase: Phase::Idle,
-        outcomes: Jobs::new(),
+        outcomes: JoinSet::new(),
         open: HashMap::new(),
         progress_bytes: 0,
         n_stored: 0,
@@ -214,17 +211,17 @@ async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
     association.finish(end).await;
 }
 
-struct Association<S> {
+struct Association {
     node: Arc<Node>,
     settings: Arc<NodeSettings>,
-    wire: Wire<S>,
+    wire: Wire<Stream>,
     agreement: Agreement,
     sender: Sender,
     stop: CancellationToken,
     /// Where in a message the peer is.
     phase: Phase,
-    /// Objects on their way into the store. Dropped with the association: what is not whole then is thrown away.
-    outcomes: Jobs,
+    /// Whole objects that are made durable while more may come: of peers that asked for more than one open operation.
+    outcomes: JoinSet<Outcome>,
     /// Requests that came whole and wait for their answer: context by Message ID.
     open: HashMap<u16, u8>,
     /// When the peer has been idle for too long, and the bytes received when that was set.
@@ -251,7 +248,7 @@ enum Phase {
 /// Where a data set goes.
 enum Sink {
     /// Into the store.
-    Store { message_id: u16, feed: Feed },
+    Store { message_id: u16, object: Box<Object> },
     /// To storage commitment, when it is whole; `None` when it is too large for any such.
     Notification { kind: Notification, rq: NotificationRq, bytes: Option<Vec<u8>> },
     /// Nowhere; this is answered when it has ended.
@@ -269,19 +266,16 @@ enum Notification {
 
 enum Next {
     Event(Event),
-    Outcome(Option<Outcome>),
-    /// Nothing came for a while in the middle of an object.
-    Pause,
+    Outcome(Outcome),
     Stop,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Association<S> {
+impl Association {
     /// Until the peer releases.
     async fn run(&mut self) -> Result<(), End> {
         loop {
             match self.next().await? {
                 Next::Outcome(outcome) => self.answer_store(outcome).await?,
-                Next::Pause => self.pause().await,
                 Next::Stop => return Err(End::Shutdown),
                 Next::Event(Event::Fragment(fragment)) => self.fragment(fragment).await?,
                 Next::Event(Event::ReleaseRq) => return self.release().await,
@@ -296,7 +290,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Association<S> {
     async fn next(&mut self) -> Result<Next, End> {
         let has_room = self.open.len() < usize::from(self.agreement.n_operations);
         let may_stop = self.open.is_empty() && matches!(self.phase, Phase::Idle);
-        let holds = matches!(&self.phase, Phase::DataSet { sink: Sink::Store { feed, .. }, .. } if feed.holds());
         tokio::select! {
             biased;
             Some(outcome) = self.outcomes.join_next() => Ok(Next::Outcome(outcome?)),
@@ -308,14 +301,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Association<S> {
                 }
                 Ok(Next::Event(event?))
             }
-            () = tokio::time::sleep(PAUSE), if holds => Ok(Next::Pause),
             else => Err(End::Protocol("a job of this association ended without an answer")),
-        }
-    }
-
-    async fn pause(&mut self) {
-        if let Phase::DataSet { sink: Sink::Store { feed, .. }, .. } = &mut self.phase {
-            feed.flush(&mut self.outcomes).await;
         }
     }
 
@@ -332,7 +318,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Association<S> {
                 self.command_fragment(context_id, before, &bytes, is_last).await
             }
             (Phase::DataSet { context_id: begun, sink }, Part::DataSet) if begun == context_id => {
-                let sink = gather(sink, bytes, &mut self.outcomes).await;
+                let sink = gather(sink, &bytes);
                 if is_last {
                     return self.data_set_ended(context_id, sink).await;
                 }
@@ -374,8 +360,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Association<S> {
                 let twice = self.open.contains_key(&rq.message_id);
                 if has_data_set && !twice && context.service == Service::Storage {
                     let message_id = rq.message_id;
-                    let feed = store_scp::begin(&self.node, context, &self.sender, rq);
-                    self.phase = Phase::DataSet { context_id, sink: Sink::Store { message_id, feed } };
+                    let object = Box::new(Object::begin(&self.node, context, &self.sender, rq));
+                    self.phase = Phase::DataSet { context_id, sink: Sink::Store { message_id, object } };
                     return Ok(());
                 }
                 Command::StoreRsp(refuse_store(&rq, has_data_set, twice))
@@ -416,9 +402,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Association<S> {
     async fn data_set_ended(&mut self, context_id: u8, sink: Sink) -> Result<(), End> {
         self.progressed();
         match sink {
-            Sink::Store { message_id, feed } => {
+            Sink::Store { message_id, object } => {
                 self.open.insert(message_id, context_id);
-                feed.end(&mut self.outcomes).await;
+                let place = place_at_grouping(&self.node).await;
+                if self.agreement.n_operations == 1 {
+                    // The peer waits: nothing else can come meanwhile.
+                    return self.answer_store(object.end(place)).await;
+                }
+                self.outcomes.spawn_blocking(move || object.end(place));
                 Ok(())
             }
             Sink::Notification { kind, rq, bytes } => self.notified(context_id, kind, rq, bytes).await,
@@ -448,13 +439,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Association<S> {
                 Notification::Event => self.send(context_id, Command::EventReportRsp(response, rq.type_id)).await,
             };
         };
-        let (store, peer) = (self.node.store.clone(), self.sender.title.clone());
-        let syntax = context.transfer_syntax.clone();
-        let handled = tokio::task::spawn_blocking(move || match kind {
-            Notification::Action => commitment::request(&store, &peer, &rq, &bytes, &syntax),
-            Notification::Event => (commitment::event(&store, &peer, &rq, &bytes, &syntax), None),
-        });
-        let (answer, committed) = handled.await?;
+        let (store, peer, syntax) = (&self.node.store, &self.sender.title, &context.transfer_syntax);
+        let (answer, committed) = match kind {
+            Notification::Action => commitment::request(store, peer, &rq, &bytes, syntax),
+            Notification::Event => (commitment::event(store, peer, &rq, &bytes, syntax), None),
+        };
         self.send(context_id, answer).await?;
         if committed.is_none() {
             return Ok(());
@@ -498,17 +487,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Association<S> {
             warn!(peer = %self.sender.title, status = %response.status, "the report of a commitment is not taken");
             return Ok(());
         }
-        let store = self.node.store.clone();
-        let done = tokio::task::spawn_blocking(move || store.commitment_done(&transaction, Some(clock::now())));
-        if let Err(error) = done.await? {
+        if let Err(error) = self.node.store.commitment_done(&transaction, Some(clock::now())) {
             warn!(%error, "a reported commitment could not be written down");
         }
         Ok(())
     }
 
-    async fn answer_store(&mut self, outcome: Option<Outcome>) -> Result<(), End> {
-        // A job whose feed was dropped has nothing to say; its association ends anyway.
-        let Some(Outcome { response, stored }) = outcome else { return Ok(()) };
+    async fn answer_store(&mut self, Outcome { response, stored }: Outcome) -> Result<(), End> {
         match stored {
             Some(facts) => {
                 self.n_stored += 1;
@@ -573,18 +558,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Association<S> {
 }
 
 /// Takes a piece of a data set.
-async fn gather(sink: Sink, bytes: Bytes, jobs: &mut Jobs) -> Sink {
+fn gather(sink: Sink, bytes: &[u8]) -> Sink {
     match sink {
-        Sink::Store { message_id, mut feed } => {
-            if !bytes.is_empty() {
-                feed.push(bytes, jobs).await;
-            }
-            Sink::Store { message_id, feed }
+        Sink::Store { message_id, mut object } => {
+            object.push(bytes);
+            Sink::Store { message_id, object }
         }
         Sink::Notification { kind, rq, bytes: before } => {
             let whole =
                 before.filter(|before| before.len() + bytes.len() <= NOTIFICATION_BYTES_MAX).map(|mut before| {
-                    before.extend_from_slice(&bytes);
+                    before.extend_from_slice(bytes);
                     before
                 });
             Sink::Notification { kind, rq, bytes: whole }

@@ -3,11 +3,12 @@
 //! ```text
 //! serve -> association -> admission    who may, how many
 //!                      -> negotiate    which contexts, which transfer syntaxes
+//!                      -> thread       of its own, from its acceptance on
 //!                      -> store_scp    data set -> store -> status
 //! ```
 //!
-//! A connection costs nothing but a socket until it asks for an association; it takes a place of `max_associations` only
-//! when it is admitted.
+//! A connection costs nothing but a socket until it asks for an association; it takes a place of `max_associations`, and a
+//! thread, only when it is admitted.
 
 mod admission;
 mod association;
@@ -15,6 +16,7 @@ pub(super) mod file_meta;
 pub mod negotiate;
 mod node;
 mod store_scp;
+mod thread;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,18 +1,14 @@
 //! C-STORE as SCP (PS3.4 annex B, PS3.7 9.1.1): the data set goes to the store as it comes, success is answered when the
 //! file and its name are durable.
 //!
-//! An object is written by a thread of its own, fed through a short queue in batches of a quarter of a megabyte: waking
-//! a thread costs as much as writing a tenth of that. At most three batches are on their way, whatever the size of the
-//! object. When the queue is dropped without its end, so is the half-written file.
+//! Everything here waits for the disk and is called on the association's own thread. No more of an object is in memory
+//! than the piece that was read last. When it is dropped before its end, so is the half-written file.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
 
 use super::file_meta::file_meta;
@@ -25,14 +21,8 @@ use crate::dicom::uid::Uid;
 use crate::net::dimse::{Response, StoreRq};
 use crate::net::settings::{Caller, Corrections, NodeSettings};
 use crate::net::{AeTitle, Status};
-use crate::store::{Incoming, Origin, Store, StoreError, Stored};
+use crate::store::{Incoming, Origin, StoreError, Stored};
 
-/// What is gathered before the writing thread is woken.
-const BATCH_BYTES: usize = 256 << 10;
-/// A peer that cuts its object into crumbs does not make the list of them larger than what it lists.
-const BATCH_PIECES: usize = 64;
-/// Batches that wait for the disk, beside the one that is gathered and the one that is written.
-const QUEUE_BATCHES: usize = 1;
 /// How long the grouping may be too busy to hear of a new instance before the sender is told to come again.
 const GROUPING_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -45,32 +35,6 @@ pub struct Sender {
     pub address: std::net::IpAddr,
 }
 
-/// The end of an object's way to the disk.
-#[derive(Debug)]
-pub struct Feed {
-    way: Way,
-    held: Vec<Bytes>,
-    held_bytes: usize,
-}
-
-#[derive(Debug)]
-enum Way {
-    /// No thread writes yet.
-    Before(Box<Job>),
-    Writing(mpsc::Sender<Batch>),
-}
-
-/// Pieces of a data set, in their order.
-#[derive(Debug)]
-struct Batch {
-    pieces: Vec<Bytes>,
-    /// All is there with it.
-    is_last: bool,
-}
-
-/// The jobs of an association.
-pub type Jobs = JoinSet<Option<Outcome>>;
-
 /// What is answered to a C-STORE-RQ.
 #[derive(Debug)]
 pub struct Outcome {
@@ -80,43 +44,19 @@ pub struct Outcome {
     pub stored: Option<Box<InstanceFacts>>,
 }
 
-impl Feed {
-    /// Takes a piece; waits while the disk is behind.
-    pub async fn push(&mut self, bytes: Bytes, jobs: &mut Jobs) {
-        self.held_bytes += bytes.len();
-        self.held.push(bytes);
-        if BATCH_BYTES <= self.held_bytes || BATCH_PIECES <= self.held.len() {
-            self.hand_over(false, jobs).await;
-        }
-    }
+/// Room for one more message to the grouping; nothing when nobody listens any more.
+pub type PlaceAtGrouping = Option<mpsc::OwnedPermit<NewInstance>>;
 
-    /// Whether pieces wait for more.
-    pub const fn holds(&self) -> bool {
-        !self.held.is_empty()
+/// Waits for room at the grouping, before success can be claimed.
+pub async fn place_at_grouping(node: &Node) -> Result<PlaceAtGrouping, Failure> {
+    match node.on_stored.clone().try_reserve_owned() {
+        Ok(place) => return Ok(Some(place)),
+        Err(mpsc::error::TrySendError::Closed(_)) => return Ok(None),
+        Err(mpsc::error::TrySendError::Full(_)) => {}
     }
-
-    /// Lets go what is held: a peer that stopped in the middle of an object holds no memory.
-    pub async fn flush(&mut self, jobs: &mut Jobs) {
-        self.hand_over(false, jobs).await;
-    }
-
-    /// All is there: the object can be made durable.
-    pub async fn end(mut self, jobs: &mut Jobs) {
-        self.hand_over(true, jobs).await;
-    }
-
-    async fn hand_over(&mut self, is_last: bool, jobs: &mut Jobs) {
-        let batch = Batch { pieces: std::mem::take(&mut self.held), is_last };
-        self.held_bytes = 0;
-        if let Way::Writing(queue) = &self.way {
-            // A writer that is gone has its outcome ready: the rest of the data set means nothing any more.
-            let _ = queue.send(batch).await;
-            return;
-        }
-        let (sender, queue) = mpsc::channel(QUEUE_BATCHES);
-        if let Way::Before(job) = std::mem::replace(&mut self.way, Way::Writing(sender)) {
-            jobs.spawn_blocking(move || job.run(batch, queue));
-        }
+    match tokio::time::timeout(GROUPING_PATIENCE, node.on_stored.clone().reserve_owned()).await {
+        Ok(place) => Ok(place.ok()),
+        Err(_) => Err(Failure::new(Status::OUT_OF_RESOURCES, "too busy, try again")),
     }
 }
 
@@ -190,74 +130,60 @@ impl From<FactsError> for Failure {
     }
 }
 
-/// Begins to receive the data set of a request. Its outcome comes out of the jobs after [`Feed::end`], or never when the
-/// feed is dropped before.
-pub fn begin(node: &Arc<Node>, context: &Context, sender: &Sender, rq: StoreRq) -> Feed {
-    let job = Job {
-        begun: Instant::now(),
-        settings: node.settings(),
-        node: Arc::clone(node),
-        context: context.clone(),
-        sender: sender.clone(),
-        rq,
-    };
-    Feed { way: Way::Before(Box::new(job)), held: Vec::new(), held_bytes: 0 }
+/// An object that is being received.
+#[derive(Debug)]
+pub struct Object {
+    request: Request,
+    /// What is there of it, or why it is not taken: the rest of the data set has to be read all the same, because the
+    /// answer comes after its end.
+    taken: Result<Incoming, Failure>,
 }
 
 #[derive(Debug)]
-struct Job {
+struct Request {
     begun: Instant,
     node: Arc<Node>,
     settings: Arc<NodeSettings>,
-    context: Context,
     sender: Sender,
     rq: StoreRq,
 }
 
-/// The batches of one data set, until its last or until the feed is dropped.
-struct Batches {
-    next: Option<Batch>,
-    queue: mpsc::Receiver<Batch>,
-}
-
-impl Batches {
-    fn next(&mut self) -> Option<Batch> {
-        let batch = self.next.take().or_else(|| self.queue.blocking_recv());
-        if batch.as_ref().is_some_and(|batch| batch.is_last) {
-            self.queue.close();
-        }
-        batch
+impl Object {
+    /// Begins to receive the data set of a request.
+    pub fn begin(node: &Arc<Node>, context: &Context, sender: &Sender, rq: StoreRq) -> Self {
+        let settings = node.settings();
+        let taken = precheck(&settings, context, sender, &rq).and_then(|(sop_class, sop_instance)| {
+            let mut incoming = node.store.begin()?;
+            incoming.write_meta(&file_meta(context, &sop_class, &sop_instance, &sender.title))?;
+            Ok(incoming)
+        });
+        let (node, sender) = (Arc::clone(node), sender.clone());
+        Self { request: Request { begun: Instant::now(), node, settings, sender, rq }, taken }
     }
 
-    /// Whether the data set came to its end.
-    fn drain(&mut self) -> bool {
-        while let Some(batch) = self.next() {
-            if batch.is_last {
-                return true;
-            }
+    /// Takes a piece of the data set.
+    pub fn push(&mut self, bytes: &[u8]) {
+        if let Ok(incoming) = &mut self.taken
+            && let Err(error) = incoming.write(bytes)
+        {
+            self.taken = Err(error.into());
         }
-        false
+    }
+
+    /// All is there: makes it durable, or says why not.
+    pub fn end(self, place: Result<PlaceAtGrouping, Failure>) -> Outcome {
+        let Self { request, taken } = self;
+        let outcome = taken.and_then(|incoming| request.keep(incoming, place));
+        request.answer(outcome)
     }
 }
 
-impl Job {
-    /// Nothing when the data set did not come to its end: nobody waits for an answer then.
-    fn run(&self, first: Batch, queue: mpsc::Receiver<Batch>) -> Option<Outcome> {
-        let mut batches = Batches { next: Some(first), queue };
-        let outcome = match self.receive(&mut batches) {
-            Ok(Some(incoming)) => self.keep(incoming),
-            Ok(None) => return None,
-            // The rest of the data set has to be read all the same: the answer comes after its end.
-            Err(failure) => {
-                if !batches.drain() {
-                    return None;
-                }
-                Err(failure)
-            }
-        };
-        let hash = self.rq.sop_instance.as_deref().and_then(|uid| Uid::parse(uid).ok()).map(|uid| uid.short_hash());
-        let counters = &self.node.counters;
-        Some(match outcome {
+impl Request {
+    fn answer(&self, outcome: Result<(Stored, InstanceFacts), Failure>) -> Outcome {
+        let uid = self.rq.sop_instance.as_deref();
+        let instance = || uid.and_then(|uid| Uid::parse(uid).ok()).map(|uid| uid.short_hash());
+        let (peer, counters) = (&self.sender.title, &self.node.counters);
+        match outcome {
             Ok((stored, facts)) => {
                 count(match stored {
                     Stored::New => &counters.stored,
@@ -266,47 +192,36 @@ impl Job {
                 });
                 match stored {
                     Stored::Refused => {
-                        info!(peer = %self.sender.title, instance = hash, "an instance that was rejected came again");
+                        info!(%peer, instance = instance(), "an instance that was rejected came again");
                     }
-                    Stored::Corrected => info!(peer = %self.sender.title, instance = hash, "a header was corrected"),
+                    Stored::Corrected => info!(%peer, instance = instance(), "a header was corrected"),
                     Stored::New | Stored::Duplicate | Stored::Conflict => {}
                 }
-                let took_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-                debug!(peer = %self.sender.title, instance = hash, ?stored, took_ms, "instance stored");
+                let took_ms = || u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+                debug!(%peer, instance = instance(), ?stored, took_ms = took_ms(), "instance stored");
                 let response = Response::new(self.rq.message_id, Status::SUCCESS)
                     .about(self.rq.sop_class.as_deref(), self.rq.sop_instance.as_deref());
                 Outcome { response, stored: Some(Box::new(facts)) }
             }
             Err(failure) => {
                 count(&counters.failed);
-                warn!(
-                    peer = %self.sender.title, instance = hash, status = %failure.status, reason = failure.comment,
-                    "instance not stored"
-                );
+                let (status, reason) = (failure.status, failure.comment.as_str());
+                warn!(%peer, instance = instance(), %status, reason, "instance not stored");
                 failure.outcome(&self.rq)
             }
-        })
-    }
-
-    /// The whole object in its temporary file; nothing when it did not come to its end.
-    fn receive(&self, batches: &mut Batches) -> Result<Option<Incoming>, Failure> {
-        let (sop_class, sop_instance) = precheck(&self.settings, &self.context, &self.sender, &self.rq)?;
-        let mut incoming = Store::begin(&self.node.store)?;
-        incoming.write_meta(&file_meta(&self.context, &sop_class, &sop_instance, &self.sender.title))?;
-        while let Some(batch) = batches.next() {
-            incoming.write_all(&batch.pieces)?;
-            if batch.is_last {
-                return Ok(Some(incoming));
-            }
         }
-        Ok(None)
     }
 
-    fn keep(&self, mut incoming: Incoming) -> Result<(Stored, InstanceFacts), Failure> {
+    fn keep(
+        &self,
+        mut incoming: Incoming,
+        place: Result<PlaceAtGrouping, Failure>,
+    ) -> Result<(Stored, InstanceFacts), Failure> {
+        incoming.finish()?;
         let size = incoming.size();
-        let facts = facts::read(incoming.finish()?, &self.settings.match_keywords)?;
+        let facts = facts::from_reader(incoming.reader(), size, &self.settings.match_keywords)?;
         self.same_as_command(&facts)?;
-        let place = self.place_at_grouping()?;
+        let place = place?;
         let received_at = clock::now();
         let calling_ae = self.sender.title.to_string();
         let may_correct = match self.settings.caller(&self.sender.title, self.sender.address) {
@@ -345,19 +260,5 @@ impl Job {
             return Err(Failure::new(Status::DATA_SET_MISMATCH, "the data set has another SOP instance UID"));
         }
         Ok(())
-    }
-
-    /// Room for one more message to the grouping, before success can be claimed; nothing when nobody listens any more.
-    fn place_at_grouping(&self) -> Result<Option<mpsc::OwnedPermit<NewInstance>>, Failure> {
-        match self.node.on_stored.clone().try_reserve_owned() {
-            Ok(place) => return Ok(Some(place)),
-            Err(mpsc::error::TrySendError::Closed(_)) => return Ok(None),
-            Err(mpsc::error::TrySendError::Full(_)) => {}
-        }
-        let place = self.node.on_stored.clone().reserve_owned();
-        match Handle::current().block_on(async { tokio::time::timeout(GROUPING_PATIENCE, place).await }) {
-            Ok(place) => Ok(place.ok()),
-            Err(_) => Err(Failure::new(Status::OUT_OF_RESOURCES, "too busy, try again")),
-        }
     }
 }

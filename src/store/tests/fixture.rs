@@ -89,7 +89,7 @@ pub fn contents(store: &Store) -> Vec<StoredInstance> {
         let bytes = fs::read(&instance.path).unwrap();
         assert_eq!(bytes.len() as u64, instance.size);
         let offset = usize::try_from(instance.data_set_offset).unwrap();
-        assert_eq!(Digest::of(&bytes[offset..]), instance.sha256);
+        assert_eq!(Digest::of(&bytes[offset..]), instance.digest);
     }
     all
 }

@@ -78,7 +78,7 @@ fn apply(damage: Damage, directory: &Path) {
 
 fn check(store: &Store, acknowledged: &BTreeMap<Uid, Digest>) {
     let found: BTreeMap<Uid, Digest> =
-        contents(store).into_iter().map(|instance| (instance.facts.sop_instance, instance.sha256)).collect();
+        contents(store).into_iter().map(|instance| (instance.facts.sop_instance, instance.digest)).collect();
     assert_eq!(&found, acknowledged);
     assert_eq!(store.counts().unwrap().instances, acknowledged.len() as u64);
     assert_eq!(n_files(&store.directory().join("instances")), acknowledged.len());

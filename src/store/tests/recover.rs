@@ -241,7 +241,7 @@ fn another_reader_of_facts_makes_all_facts_be_read_again() {
 #[test]
 fn a_directory_of_a_newer_version_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
-    fs::write(directory.path().join("layout"), "radiomicsd storage 2\n").unwrap();
+    fs::write(directory.path().join("layout"), "radiomicsd storage 3\n").unwrap();
     assert!(matches!(Store::open(&settings(directory.path())), Err(StoreError::Layout { .. })));
 }
 
