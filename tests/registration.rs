@@ -4,6 +4,7 @@
 
 use radiomicsd::image::{Geometry, Modality, Psf};
 use radiomicsd::math::linalg::{self, Vec3};
+use radiomicsd::math::random::Stream;
 use radiomicsd::phantom::{GridSettings, Offset, Phantom, PhantomSettings, Scan};
 use radiomicsd::register::{Estimation, Pair, Registration, Settings, register};
 
@@ -28,8 +29,8 @@ fn modality(scan: Scan) -> Modality {
     }
 }
 
-/// What the program makes of two images.
-fn found(phantom: &Phantom, scan: Scan) -> Registration {
+/// What the program makes of two images with so many samples.
+fn found(phantom: &Phantom, scan: Scan, n_samples: usize) -> Registration {
     let psf = |scan: Scan| Psf { fwhm_mm: phantom.truth.scan(scan).effective_fwhm_mm };
     let pair = Pair {
         fixed: phantom.image(Scan::Ct),
@@ -42,7 +43,7 @@ fn found(phantom: &Phantom, scan: Scan) -> Registration {
         given: None,
         subject: "moving",
     };
-    let estimation = Estimation { n_samples: 20_000, bootstrap_draws: 0, ..Estimation::default() };
+    let estimation = Estimation { n_samples, bootstrap_draws: 0, ..Estimation::default() };
     register(&pair, &Settings { estimation, ..Settings::default() })
 }
 
@@ -92,7 +93,7 @@ fn motions_of_up_to_thirty_degrees_and_sixty_millimetres_are_found_or_flagged() 
         let scan = if k % 2 == 0 { Scan::Pet } else { Scan::Mr };
         let phantom = moved(scan, Offset { rotation_rad: linalg::scale(degrees.to_radians(), axis), shift_mm });
         let moving = phantom.image(scan);
-        let registration = found(&phantom, scan);
+        let registration = found(&phantom, scan, 20_000);
         let truth = phantom.truth.scan(scan).from_ct;
         let error = error_mm(&registration, |p| truth.apply(p), &phantom.ct.geometry, &moving.geometry);
         println!("{scan:?}: {degrees} degrees and {shift_mm:?} mm: {error:.2} mm, {}", registration.note);
@@ -100,4 +101,27 @@ fn motions_of_up_to_thirty_degrees_and_sixty_millimetres_are_found_or_flagged() 
         n_found += usize::from(error <= 2.0 && registration.trusted);
     }
     assert!(n_found >= 5, "{n_found} of seven were found");
+}
+
+#[test]
+fn small_motions_are_found_to_three_tenths_of_a_millimetre() {
+    let n_samples = Estimation::default().n_samples;
+    for scan in [Scan::Pet, Scan::Mr] {
+        let errors: Vec<f64> = (0..4)
+            .map(|k| {
+                let mut stream = Stream::new(42, 1, k);
+                let rotation_rad = linalg::scale((2.0 + 13.0 * stream.uniform()).to_radians(), stream.direction());
+                let shift_mm = linalg::scale(5.0 + 25.0 * stream.uniform(), stream.direction());
+                let phantom = moved(scan, Offset { rotation_rad, shift_mm });
+                let registration = found(&phantom, scan, n_samples);
+                assert!(registration.trusted, "{}", registration.note);
+                let truth = phantom.truth.scan(scan).from_ct;
+                let moving = phantom.image(scan).geometry;
+                error_mm(&registration, |p| truth.apply(p), &phantom.ct.geometry, &moving)
+            })
+            .collect();
+        let mean = errors.iter().sum::<f64>() / errors.len() as f64;
+        println!("{scan:?}: {mean:.3} mm of {errors:.2?}");
+        assert!(mean <= 0.3, "{scan:?}: {mean} mm of {errors:?}");
+    }
 }

@@ -74,15 +74,16 @@ impl Frame {
         sum / 7.0
     }
 
-    /// The rigid map half way between two: half the rotation that leads from one to the other, half the shift of the centre.
-    pub fn between(&self, a: &Affine, b: &Affine) -> Affine {
+    /// The rigid map that lies a share of the way from one to the other: that share of the rotation that leads from one to
+    /// the other, that share of the shift of the centre.
+    pub fn between(&self, a: &Affine, b: &Affine, share: f64) -> Affine {
         let rest = a.inverse().then(b);
         let centre = a.apply(self.centre);
         let shift = linalg::sub(rest.apply(centre), centre);
         a.then(&Affine::rigid(
-            linalg::scale(0.5, linalg::rotation_vector(rest.linear())),
+            linalg::scale(share, linalg::rotation_vector(rest.linear())),
             centre,
-            linalg::scale(0.5, shift),
+            linalg::scale(share, shift),
         ))
     }
 

@@ -4,8 +4,8 @@
 //! identity where the images share a Frame of Reference and do not contradict it; an estimate from the images.
 //!
 //! Two estimators that share neither measure nor optimiser make the estimate. The first maximises normalised mutual
-//! information from many starts ([`nmi`], [`search`]), the second matches blocks ([`blocks`]). The map is the one between
-//! theirs. It is trusted only where both lie close to it; else the finding `registration_not_trusted` says so, and features
+//! information from many starts ([`nmi`], [`search`]), the second matches blocks ([`blocks`]). The map is one between
+//! theirs. It is trusted only where they lie close to each other; else the finding `registration_not_trusted` says so, and features
 //! that need it are withheld.
 //!
 //! Everything is in millimetres: blurs, spacings, steps and parameters. Sums run in a fixed order, so that a result is the

@@ -66,7 +66,8 @@ impl Pyramid {
         let fixed = at_finest(pair.fixed, &pair.fixed_psf);
         let moving = at_finest(pair.moving, &pair.moving_psf);
         let bodies = [body::body_mask(&fixed, pair.fixed_modality), body::body_mask(&moving, pair.moving_modality)];
-        let compared = body::grown(&bodies[0], settings.margin_mm);
+        let mut compared = body::grown(&bodies[0], settings.margin_mm);
+        body::without_couch(&mut compared, &fixed, &bodies[0], pair.fixed_modality);
         let masks = Masks { bodies: &bodies, compared: &compared, margin_mm: settings.margin_mm };
         let modalities = [pair.fixed_modality, pair.moving_modality];
         let mut levels = Vec::new();
@@ -114,7 +115,8 @@ impl Level {
     pub fn exchanged(&self) -> Option<(Samples, Binned)> {
         let fixed_bins = Bins::new(&self.fixed, self.modalities[0], self.n_bins)?;
         let moving_bins = Bins::new(&self.moving, self.modalities[1], self.n_bins)?;
-        let mask = body::grown(&self.moving_body, self.margin_mm);
+        let mut mask = body::grown(&self.moving_body, self.margin_mm);
+        body::without_couch(&mut mask, &self.moving, &self.moving_body, self.modalities[1]);
         Some((Samples::new(&self.moving, &mask, &moving_bins), Binned::new(&self.fixed, &fixed_bins)))
     }
 }

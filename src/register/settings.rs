@@ -76,7 +76,7 @@ pub struct Estimation {
     pub margin_mm: f64,
     /// Share of the possible overlap below which a map is penalised.
     pub overlap_floor: f64,
-    /// How far apart the two estimators may be and still be said to agree, mm.
+    /// How far from their middle the two estimators may be and still be said to agree, mm.
     pub agreement_mm: f64,
     /// Share of the block pairs that the second estimator keeps.
     pub blocks_kept: f64,
@@ -98,14 +98,14 @@ impl Default for Estimation {
     fn default() -> Self {
         Self {
             measure: Similarity::Nmi,
-            bins: 64,
+            bins: 96,
             bins_coarse: 32,
             levels: 3,
-            n_samples: 50_000,
+            n_samples: 100_000,
             spacing_min_mm: 2.0,
             blur_per_spacing: 0.6,
             blur_share: 0.8,
-            margin_mm: 30.0,
+            margin_mm: 60.0,
             overlap_floor: 0.6,
             agreement_mm: 3.0,
             blocks_kept: 0.7,

@@ -85,7 +85,7 @@ const INVERTED_NMI: f64 = 0.002;
 ///
 /// A registration object of the case comes first; its inverse is taken where the images fit only so. Images that share a
 /// Frame of Reference are verified, trusted or refined as configured. All others are estimated. What is estimated is trusted
-/// only where both estimators lie within [`Estimation::agreement_mm`](super::Estimation::agreement_mm) of the map.
+/// only where both estimators lie within [`Estimation::agreement_mm`](super::Estimation::agreement_mm) of their middle.
 #[must_use]
 pub fn register(pair: &Pair<'_>, settings: &Settings) -> Registration {
     if let Some(given) = &pair.given {
@@ -139,7 +139,7 @@ fn judged(pair: &Pair<'_>, pyramid: &Pyramid, estimate: &Estimate, settings: &Se
     }
     if !agree {
         registration.trusted = false;
-        let detail = format!("{opinion}, each may lie {:.1} mm from the map", settings.estimation.agreement_mm);
+        let detail = format!("{opinion}, each may lie {:.1} mm from their middle", settings.estimation.agreement_mm);
         registration.findings.push(Finding::new(FindingKind::RegistrationNotTrusted, pair.subject, detail));
     }
     if pair.same_frame && from_header > tolerance {

@@ -88,7 +88,7 @@ pub(super) fn of_estimate(level: &Level, estimate: &Estimate, used: &Affine, set
     let mut covariance = covariance_of(&draws);
     if let Some(other) = &estimate.by_blocks {
         // Both estimators lie half their difference away from their mean.
-        let half = motion(&estimate.map, other, centre);
+        let half = motion(&estimate.by_measure.map, other, centre).map(|part| 0.5 * part);
         add_outer(&mut covariance, &half, 1.0);
     }
     add_outer(&mut covariance, &motion(used, &estimate.map, centre), 1.0);
