@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use dicom_ul::pdu::{AssociationRQ, Pdu};
 use tokio::net::TcpStream;
 use tokio::task::{JoinError, JoinSet};
@@ -318,11 +319,10 @@ impl Association {
                 self.command_fragment(context_id, before, &bytes, is_last).await
             }
             (Phase::DataSet { context_id: begun, sink }, Part::DataSet) if begun == context_id => {
-                let sink = gather(sink, &bytes);
                 if is_last {
-                    return self.data_set_ended(context_id, sink).await;
+                    return self.data_set_ended(context_id, sink, bytes).await;
                 }
-                self.phase = Phase::DataSet { context_id, sink };
+                self.phase = Phase::DataSet { context_id, sink: gather(sink, &bytes) };
                 Ok(())
             }
             _ => Err(End::Protocol("a fragment that does not continue the message before it")),
@@ -399,7 +399,7 @@ impl Association {
         self.send(context_id, answer).await
     }
 
-    async fn data_set_ended(&mut self, context_id: u8, sink: Sink) -> Result<(), End> {
+    async fn data_set_ended(&mut self, context_id: u8, sink: Sink, last: Bytes) -> Result<(), End> {
         self.progressed();
         match sink {
             Sink::Store { message_id, object } => {
@@ -407,12 +407,12 @@ impl Association {
                 let place = place_at_grouping(&self.node).await;
                 if self.agreement.n_operations == 1 {
                     // The peer waits: nothing else can come meanwhile.
-                    return self.answer_store(object.end(place)).await;
+                    return self.answer_store(object.end(&last, place)).await;
                 }
-                self.outcomes.spawn_blocking(move || object.end(place));
+                self.outcomes.spawn_blocking(move || object.end(&last, place));
                 Ok(())
             }
-            Sink::Notification { kind, rq, bytes } => self.notified(context_id, kind, rq, bytes).await,
+            Sink::Notification { kind, rq, bytes } => self.notified(context_id, kind, rq, append(bytes, &last)).await,
             Sink::Nowhere { answer } => self.send(context_id, answer).await,
         }
     }
@@ -564,16 +564,16 @@ fn gather(sink: Sink, bytes: &[u8]) -> Sink {
             object.push(bytes);
             Sink::Store { message_id, object }
         }
-        Sink::Notification { kind, rq, bytes: before } => {
-            let whole =
-                before.filter(|before| before.len() + bytes.len() <= NOTIFICATION_BYTES_MAX).map(|mut before| {
-                    before.extend_from_slice(bytes);
-                    before
-                });
-            Sink::Notification { kind, rq, bytes: whole }
-        }
+        Sink::Notification { kind, rq, bytes: before } => Sink::Notification { kind, rq, bytes: append(before, bytes) },
         Sink::Nowhere { answer } => Sink::Nowhere { answer },
     }
+}
+
+/// The data set of a notification with one more piece, unless it becomes too large for any.
+fn append(before: Option<Vec<u8>>, bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut whole = before.filter(|before| before.len() + bytes.len() <= NOTIFICATION_BYTES_MAX)?;
+    whole.extend_from_slice(bytes);
+    Some(whole)
 }
 
 fn refuse_store(rq: &StoreRq, has_data_set: bool, twice: bool) -> Response {

@@ -170,10 +170,13 @@ impl Object {
         }
     }
 
-    /// All is there: makes it durable, or says why not.
-    pub fn end(self, place: Result<PlaceAtGrouping, Failure>) -> Outcome {
+    /// Takes the last piece and makes the whole durable, or says why not.
+    pub fn end(self, last: &[u8], place: Result<PlaceAtGrouping, Failure>) -> Outcome {
         let Self { request, taken } = self;
-        let outcome = taken.and_then(|incoming| request.keep(incoming, place));
+        let outcome = taken.and_then(|mut incoming| {
+            incoming.write_last(last)?;
+            request.keep(incoming, place)
+        });
         request.answer(outcome)
     }
 }
@@ -214,10 +217,9 @@ impl Request {
 
     fn keep(
         &self,
-        mut incoming: Incoming,
+        incoming: Incoming,
         place: Result<PlaceAtGrouping, Failure>,
     ) -> Result<(Stored, InstanceFacts), Failure> {
-        incoming.finish()?;
         let size = incoming.size();
         let facts = facts::from_reader(incoming.reader(), size, &self.settings.match_keywords)?;
         self.same_as_command(&facts)?;
