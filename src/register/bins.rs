@@ -22,24 +22,40 @@ const BINS_MAX: usize = 256;
 /// Knots of an equalised axis.
 const KNOTS: usize = 257;
 
+/// How the uptake of a PET is laid along its axis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Uptake {
+    /// As it is.
+    Linear,
+    /// By its square root: fat and muscle stand apart however hot a lesion is.
+    Root,
+}
+
 impl Bins {
     /// The axis for an image of this modality; `None` where all its values are alike.
     ///
     /// A CT is equalised: each bin gets as many voxels as any other. Its range is that from air to metal, of which fat and
-    /// muscle, which most of the body is made of, take up a tenth. Other modalities keep their linear scale.
-    pub fn new(image: &Volume<f32>, modality: Modality, n: usize) -> Option<Self> {
+    /// muscle, which most of the body is made of, take up a tenth. Other modalities keep their linear scale, but for a PET
+    /// where its square root is asked for.
+    pub fn new(image: &Volume<f32>, modality: Modality, n: usize, uptake: Uptake) -> Option<Self> {
         match modality {
             Modality::Ct => Self::equalised(image, n),
+            Modality::Pet if uptake == Uptake::Root => Self::root(image, n),
             _ => Self::linear(image, n),
         }
     }
 
     /// The range of all values that are there.
     pub fn linear(image: &Volume<f32>, n: usize) -> Option<Self> {
-        let start = (f32::INFINITY, f32::NEG_INFINITY);
-        let present = image.voxels.iter().filter(|value| value.is_finite());
-        let (low, high) = present.fold(start, |(low, high), value| (low.min(*value), high.max(*value)));
+        let (low, high) = range(image);
         Self::of_knots(vec![low, high], n)
+    }
+
+    /// The square root of the distance from the least value.
+    fn root(image: &Volume<f32>, n: usize) -> Option<Self> {
+        let (low, high) = range(image);
+        let share = |k: usize| k as f32 / (KNOTS - 1) as f32;
+        Self::of_knots((0..KNOTS).map(|k| low + (high - low) * share(k) * share(k)).collect(), n)
     }
 
     /// Quantiles of all values that are there.
@@ -65,6 +81,12 @@ impl Bins {
         let share = (above as f32 - 1.0 + if part.is_finite() { part } else { 0.0 }) / last as f32;
         MARGIN + share * (self.n as f32 - 1.0 - 2.0 * MARGIN)
     }
+}
+
+/// The least and the greatest of the values that are there.
+fn range(image: &Volume<f32>) -> (f32, f32) {
+    let present = image.voxels.iter().filter(|value| value.is_finite());
+    present.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| (low.min(*value), high.max(*value)))
 }
 
 #[cfg(test)]
@@ -103,6 +125,17 @@ mod tests {
         }
         // The outlier stands alone at the upper end.
         assert!(counts[..15].iter().all(|n| (150..200).contains(n)), "{counts:?}");
+    }
+
+    #[test]
+    fn the_root_of_uptake_gives_a_third_of_the_axis_to_its_lowest_tenth() {
+        let values: Vec<f32> = (0..=1000u16).map(f32::from).collect();
+        let bins = Bins::new(&image(&values), Modality::Pet, 64, Uptake::Root).unwrap();
+        let share = |value: f32| (bins.position(value) - 1.5) / 60.0;
+        assert!((share(100.0) - 0.1f32.sqrt()).abs() < 0.02 && (share(490.0) - 0.7).abs() < 0.02);
+        let plain = Bins::new(&image(&values), Modality::Pet, 64, Uptake::Linear).unwrap();
+        assert!((plain.position(500.0) - 31.5).abs() < 0.05);
+        assert_eq!(Bins::new(&image(&values), Modality::Mr, 64, Uptake::Root), Bins::linear(&image(&values), 64));
     }
 
     #[test]

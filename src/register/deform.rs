@@ -3,7 +3,8 @@
 //! y = A (x + d(x)) + t with d(x) = sum over the control points of c B3(u - i), u the position in units of the control grid.
 //! The measure is that of the first estimator with exact gradients; to it comes the bending energy of the control lattice, the
 //! mean over its points of the squared second differences over the fourth power of its spacing, which keeps the field smooth
-//! and, where nothing is to be seen, flat. L-BFGS goes from coarse to fine over one control grid.
+//! and, where nothing is to be seen, flat, and the mean squared divergence, for bodies are nearly incompressible and a measure
+//! of information gains by drawing in what is dull. L-BFGS goes from coarse to fine over one control grid.
 //!
 //! A field that folds (a Jacobian that is not positive) is not given out: it is sought anew under more bending. Sums run in
 //! fixed parts: the result is the same bits for any number of threads.
@@ -48,11 +49,11 @@ const ITERATIONS_MAX: usize = 60;
 pub(super) fn deform(pyramid: &Pyramid, linear: &Affine, settings: &Estimation) -> Option<Deformation> {
     let finest = pyramid.levels.last()?;
     let control = control_grid(&finest.fixed.geometry, settings.control_spacing_mm);
-    let mut bending = settings.bending_weight_mm2;
+    let (mut bending, compression) = (settings.bending_weight_mm2, settings.compression_weight);
     for _ in 0..=RAISES_MAX {
         let mut at = vec![0.0; 3 * control.n_voxels()];
         for level in &pyramid.levels {
-            at = refine(level, linear, &control, &at, Cost { measure: settings.measure, bending });
+            at = refine(level, linear, &control, &at, Cost { measure: settings.measure, bending, compression });
         }
         let displacement = sampled(&control, &at, &finest.fixed.geometry)?;
         let (jacobian, folded_share) = jacobian(&displacement, &finest.fixed_body)?;
@@ -92,11 +93,12 @@ fn control_grid(fixed: &Geometry, spacing_mm: f64) -> Geometry {
     }
 }
 
-/// What is minimised: the bending energy times a weight, less the measure.
+/// What is minimised: bending and compression, each times its weight, less the measure.
 #[derive(Clone, Copy)]
 struct Cost {
     measure: Similarity,
     bending: f64,
+    compression: f64,
 }
 
 /// Goes down the gradient over the control points at one level.
@@ -119,8 +121,9 @@ fn refine(level: &Level, linear: &Affine, control: &Geometry, start: &[f64], cos
         spline.displaced(level.samples.positions(), &coefficients, &mut moved);
         let value = measure.value_and_pulls(linear, &moved, &mut scratch, &mut pulls);
         spline.gather(level.samples.positions(), &pulls, gradient);
-        let energy = add_bending(control, at, cost.bending, gradient);
-        energy - value.sought
+        let bending = add_bending(control, at, cost.bending, gradient);
+        let compression = add_compression(control, at, cost.compression, gradient);
+        bending + compression - value.sought
     });
     found.point
 }
@@ -270,6 +273,32 @@ fn add_bending(control: &Geometry, at: &[f64], weight: f64, gradient: &mut [f64]
     scale * energy
 }
 
+/// The mean squared divergence times a weight, by central differences, its gradient added to `gradient`.
+fn add_compression(control: &Geometry, at: &[f64], weight: f64, gradient: &mut [f64]) -> f64 {
+    let [nx, ny, nz] = control.size;
+    let stride = [3, 3 * nx, 3 * nx * ny];
+    let scale = weight / control.n_voxels() as f64;
+    // What a coefficient one step along an axis adds to the divergence, component by component.
+    let parts = [0, 1, 2].map(|axis| linalg::scale(0.5 / control.spacing_mm[axis], control.directions[axis]));
+    let mut energy = 0.0;
+    for z in 1..nz.saturating_sub(1) {
+        for y in 1..ny.saturating_sub(1) {
+            for x in 1..nx.saturating_sub(1) {
+                let here = x * stride[0] + y * stride[1] + z * stride[2];
+                let terms = || (0..9).map(|k| (here + k % 3, stride[k / 3], parts[k / 3][k % 3]));
+                let divergence: f64 = terms().map(|(k, step, part)| part * (at[k + step] - at[k - step])).sum();
+                energy += divergence * divergence;
+                for (k, step, part) in terms() {
+                    let slope = 2.0 * scale * divergence * part;
+                    gradient[k + step] += slope;
+                    gradient[k - step] -= slope;
+                }
+            }
+        }
+    }
+    scale * energy
+}
+
 /// The field on a grid of nodes over the fixed box.
 fn sampled(control: &Geometry, at: &[f64], fixed: &Geometry) -> Option<Displacement> {
     let spacing = control.spacing_mm.map(|s| s / NODES_PER_CONTROL);
@@ -342,8 +371,8 @@ mod tests {
         let moving: Volume<f32> =
             resample(&still, &dense, &Transform::Displacement(forth.inverse()), Interpolation::Cubic);
         let pair = pair(&fixed, &moving);
-        let settings = Estimation { n_samples: 120_000, ..Estimation::default() };
-        let pyramid = Pyramid::new(&pair, &settings).unwrap();
+        let settings = Estimation { n_samples_bending: 120_000, ..Estimation::default() };
+        let pyramid = Pyramid::bending(&pair, &settings).unwrap();
         let found = deform(&pyramid, &Affine::IDENTITY, &settings).unwrap();
         assert!(found.jacobian.0 > 0.0 && found.folded_share <= 0.0, "{:?}", found.jacobian);
         let finest = pyramid.levels.last().unwrap();
@@ -363,20 +392,30 @@ mod tests {
     }
 
     #[test]
-    fn the_bending_energy_has_the_gradient_that_differences_of_it_show() {
-        let control = Geometry::new([5, 4, 6], [10.0; 3], [0.0; 3], linalg::IDENTITY).unwrap();
+    fn bending_and_compression_have_the_gradients_that_differences_of_them_show() {
+        let turned = linalg::rotation([0.2, -0.3, 0.4]);
+        let control = Geometry::new([5, 4, 6], [10.0; 3], [0.0; 3], turned).unwrap();
         let at: Vec<f64> = (0..3 * control.n_voxels()).map(|k| ((k * 7919) % 13) as f64 - 6.0).collect();
-        let mut gradient = vec![0.0; at.len()];
-        add_bending(&control, &at, 3.0, &mut gradient);
-        for k in [0, 17, 100, 200, at.len() - 1] {
-            let energy = |by: f64| {
-                let mut moved = at.clone();
-                moved[k] += by;
-                add_bending(&control, &moved, 3.0, &mut vec![0.0; at.len()])
-            };
-            let slope = (energy(1e-3) - energy(-1e-3)) / 2e-3;
-            assert!((slope - gradient[k]).abs() < 1e-6 * (1.0 + slope.abs()), "{k}: {slope} {}", gradient[k]);
+        for cost in [add_bending, add_compression] {
+            let mut gradient = vec![0.0; at.len()];
+            cost(&control, &at, 3.0, &mut gradient);
+            for k in [0, 17, 100, 200, at.len() - 1] {
+                let energy = |by: f64| {
+                    let mut moved = at.clone();
+                    moved[k] += by;
+                    cost(&control, &moved, 3.0, &mut vec![0.0; at.len()])
+                };
+                let slope = (energy(1e-3) - energy(-1e-3)) / 2e-3;
+                assert!((slope - gradient[k]).abs() < 1e-6 * (1.0 + slope.abs()), "{k}: {slope} {}", gradient[k]);
+            }
         }
+        // A rotation (here of small angle) does not compress.
+        let spin: Vec<f64> = (0..control.n_voxels())
+            .flat_map(|k| {
+                linalg::cross([0.1, 0.2, -0.1], control.voxel_to_world([k % 5, k / 5 % 4, k / 20].map(|i| i as f64)))
+            })
+            .collect();
+        assert!(add_compression(&control, &spin, 1.0, &mut vec![0.0; at.len()]).abs() < 1e-20);
         // A field that is linear in the position costs nothing.
         let linear: Vec<f64> =
             (0..control.n_voxels()).flat_map(|k| [k % 5, k / 5 % 4, k / 20].map(|i| i as f64)).collect();

@@ -3,7 +3,7 @@
 #![allow(clippy::cast_precision_loss)] // voxel counts
 
 use super::binned::Binned;
-use super::bins::Bins;
+use super::bins::{Bins, Uptake};
 use super::body;
 use super::samples::Samples;
 use super::settings::Estimation;
@@ -26,6 +26,7 @@ pub(super) struct Level {
     modalities: [Modality; 2],
     n_bins: usize,
     margin_mm: f64,
+    uptake: Uptake,
 }
 
 /// The pair at all resolutions.
@@ -57,6 +58,19 @@ impl Pyramid {
     /// The sharper image is blurred to the resolution of the coarser one; a coarser level has twice the spacing and a blur of
     /// six tenths of it. CT values enter above air, so that nothing depends on where zero is.
     pub fn new(pair: &Pair<'_>, settings: &Estimation) -> Result<Self, NoEstimate> {
+        Self::build(pair, settings, Uptake::Linear)
+    }
+
+    /// The pyramid that a bend is sought on: more samples, and a PET by the root of its uptake.
+    ///
+    /// A rigid map has six numbers and finds them at the edges of the body and of what is hot. A bend has its own for every
+    /// place, and where fat and muscle fall into one bin it draws the body in to make the image simpler.
+    pub fn bending(pair: &Pair<'_>, settings: &Estimation) -> Result<Self, NoEstimate> {
+        let finer = Estimation { n_samples: settings.n_samples_bending, ..*settings };
+        Self::build(pair, &finer, Uptake::Root)
+    }
+
+    fn build(pair: &Pair<'_>, settings: &Estimation, uptake: Uptake) -> Result<Self, NoEstimate> {
         let spacing = spacing_mm(&pair.fixed.geometry, &pair.moving.geometry, settings);
         let sigma = common_sigma_mm(pair, settings).max(0.5 * spacing * settings.blur_per_spacing);
         let at_finest = |image: &Volume<f32>, psf: &Psf| {
@@ -68,7 +82,7 @@ impl Pyramid {
         let bodies = [body::body_mask(&fixed, pair.fixed_modality), body::body_mask(&moving, pair.moving_modality)];
         let mut compared = body::grown(&bodies[0], settings.margin_mm);
         body::without_couch(&mut compared, &fixed, &bodies[0], pair.fixed_modality);
-        let masks = Masks { bodies: &bodies, compared: &compared, margin_mm: settings.margin_mm };
+        let masks = Masks { bodies: &bodies, compared: &compared, margin_mm: settings.margin_mm, uptake };
         let modalities = [pair.fixed_modality, pair.moving_modality];
         let mut levels = Vec::new();
         for step in (1..settings.levels).rev() {
@@ -91,6 +105,7 @@ struct Masks<'a> {
     bodies: &'a [Mask; 2],
     compared: &'a Mask,
     margin_mm: f64,
+    uptake: Uptake,
 }
 
 impl Level {
@@ -101,20 +116,20 @@ impl Level {
         modalities: [Modality; 2],
         n_bins: usize,
     ) -> Result<Self, NoEstimate> {
-        let fixed_bins = Bins::new(&fixed, modalities[0], n_bins).ok_or(NoEstimate::NoContrast)?;
-        let moving_bins = Bins::new(&moving, modalities[1], n_bins).ok_or(NoEstimate::NoContrast)?;
+        let fixed_bins = Bins::new(&fixed, modalities[0], n_bins, masks.uptake).ok_or(NoEstimate::NoContrast)?;
+        let moving_bins = Bins::new(&moving, modalities[1], n_bins, masks.uptake).ok_or(NoEstimate::NoContrast)?;
         let samples = Samples::new(&fixed, &body::on_grid(masks.compared, &fixed.geometry), &fixed_bins);
         let binned = Binned::new(&moving, &moving_bins);
         let fixed_body = body::on_grid(&masks.bodies[0], &fixed.geometry);
         let moving_body = body::on_grid(&masks.bodies[1], &moving.geometry);
-        let margin_mm = masks.margin_mm;
-        Ok(Self { fixed, moving, fixed_body, moving_body, samples, binned, modalities, n_bins, margin_mm })
+        let (margin_mm, uptake) = (masks.margin_mm, masks.uptake);
+        Ok(Self { fixed, moving, fixed_body, moving_body, samples, binned, modalities, n_bins, margin_mm, uptake })
     }
 
     /// What the measure needs when the images exchange their roles; `None` where one has no contrast.
     pub fn exchanged(&self) -> Option<(Samples, Binned)> {
-        let fixed_bins = Bins::new(&self.fixed, self.modalities[0], self.n_bins)?;
-        let moving_bins = Bins::new(&self.moving, self.modalities[1], self.n_bins)?;
+        let fixed_bins = Bins::new(&self.fixed, self.modalities[0], self.n_bins, self.uptake)?;
+        let moving_bins = Bins::new(&self.moving, self.modalities[1], self.n_bins, self.uptake)?;
         let mut mask = body::grown(&self.moving_body, self.margin_mm);
         body::without_couch(&mut mask, &self.moving, &self.moving_body, self.modalities[1]);
         Some((Samples::new(&self.moving, &mask, &moving_bins), Binned::new(&self.fixed, &fixed_bins)))

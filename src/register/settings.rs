@@ -84,6 +84,8 @@ pub struct Estimation {
     pub control_spacing_mm: f64,
     /// What bending costs: the measure that a mean squared second derivative of 1 per mm2 is worth, mm2.
     pub bending_weight_mm2: f64,
+    /// What compression costs: the measure that a mean squared divergence of 1 is worth.
+    pub compression_weight: f64,
     /// Samples for a map that bends: several for each control point.
     pub n_samples_bending: usize,
     /// Draws of the bootstrap behind the covariance; 0 leaves it out.
@@ -109,9 +111,10 @@ impl Default for Estimation {
             overlap_floor: 0.6,
             agreement_mm: 3.0,
             blocks_kept: 0.7,
-            control_spacing_mm: 15.0,
-            bending_weight_mm2: 20.0,
-            n_samples_bending: 250_000,
+            control_spacing_mm: 20.0,
+            bending_weight_mm2: 400.0,
+            compression_weight: 1.0,
+            n_samples_bending: 400_000,
             bootstrap_draws: 20,
             sigma_floor_mm: 0.5,
             seed: 1,

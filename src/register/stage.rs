@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::estimate::{self, Estimate};
 use super::pyramid::{Level, NoEstimate, Pyramid};
 use super::quality::{dice, overlap};
-use super::{Estimation, Quality, SameFrame, Settings, TransformKind, deform, search, uncertainty};
+use super::{Quality, SameFrame, Settings, TransformKind, deform, search, uncertainty};
 use crate::finding::{Finding, FindingKind};
 use crate::image::{Affine, Modality, Psf, Transform, Volume};
 use crate::math::linalg;
@@ -174,9 +174,8 @@ fn bent(pair: &Pair<'_>, pyramid: &Pyramid, estimate: &Estimate, agree: bool, se
         let jacobian = Some(((determinant, determinant), 0.0));
         return Bent { map: Transform::Affine(linear), jacobian, nmi: None, note: "; then freed to be affine" };
     }
-    let finer = Estimation { n_samples: settings.estimation.n_samples_bending, ..settings.estimation };
-    let field =
-        Pyramid::new(pair, &finer).ok().and_then(|finer| deform::deform(&finer, &estimate.map, &settings.estimation));
+    let finer = Pyramid::bending(pair, &settings.estimation).ok();
+    let field = finer.and_then(|finer| deform::deform(&finer, &estimate.map, &settings.estimation));
     let Some(field) = field else { return rigid("; left rigid: every field that was found folds") };
     let map = Transform::Chain(vec![Transform::Displacement(field.displacement), Transform::Affine(estimate.map)]);
     let jacobian = Some((field.jacobian, field.folded_share));
