@@ -4,7 +4,7 @@
     cargo build --release
     pip install numpy scipy pydicom SimpleITK [itk-elastix picsl-greedy niftyreg antspyx]
     python3 benches/registration.py --patients SARCOMA_FOLDER --tools CASE_TOOLS --work FOLDER
-        [--moving PET] [--program target/release/radiomicsd] [--n 10] [--peers simpleitk,elastix,greedy,niftyreg,ants]
+        [--moving PET] [--program target/release/radiomicsd] [--n 10] [--peers simpleitk,elastix,greedy,niftyreg,ants] [--chart FILE.png]
 
 Each patient folder holds CT/image and PET/image (or MR_T1/image) as DICOM; the case tools are make_case.py, score.py and
 scatter.py. Every patient is moved four times: twice `resample`, once `deform`, once `header`; 2 to 15 degrees and 5 to 30 mm.
@@ -177,6 +177,7 @@ def main():
     parser.add_argument("--program", default="target/release/radiomicsd")
     parser.add_argument("--n", type=int, default=10)
     parser.add_argument("--peers", default="")
+    parser.add_argument("--chart", type=pathlib.Path, help="also draw every case's error (needs matplotlib)")
     args = parser.parse_args()
     args.program = str(pathlib.Path(args.program).resolve())
     sys.path.insert(0, str(args.tools))
@@ -217,6 +218,34 @@ def main():
             f"| {(bad & trusted).sum()} | {(~bad & ~trusted).sum()} | {np.median(scatter):.2f} "
             f"| {np.percentile(scatter, 90):.2f} | {np.median([row[2] for row in found]):.2f} |"
         )
+    if args.chart:
+        chart(args.chart, rows)
+
+
+def chart(path, rows):
+    """One column per program, one point per case; flagged ones are hollow."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(8, 4.2), dpi=110, layout="constrained")
+    for column, (name, found) in enumerate(rows.items()):
+        error = np.array([row[0] for row in found])
+        trusted = np.array([row[1] for row in found])
+        place = column + np.random.default_rng(1).uniform(-0.28, 0.28, len(error))
+        colour = "#0b6e4f" if name == "radiomicsd" else "#7a7f87"
+        axes.scatter(place[trusted], error[trusted], s=22, color=colour, alpha=0.75, linewidths=0)
+        axes.scatter(place[~trusted], error[~trusted], s=24, facecolors="none", edgecolors=colour)
+        axes.hlines(np.median(error), column - 0.36, column + 0.36, color=colour, linewidth=2)
+    axes.axhline(FAIL_MM, color="#b3261e", linewidth=1, linestyle="--")
+    axes.text(len(rows) - 0.5, FAIL_MM * 1.06, "5 mm", color="#b3261e", ha="right", va="bottom", fontsize=9)
+    axes.set_yscale("log")
+    axes.set_yticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
+    axes.set_xticks(range(len(rows)), rows)
+    axes.set_ylabel("median error of a case, mm")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path)
 
 
 if __name__ == "__main__":

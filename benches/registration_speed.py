@@ -2,9 +2,9 @@
 """Registration and resampling side by side with other programs: seconds of computing, files not counted, two threads.
 
     cargo bench --bench registration --no-run
-    pip install numpy scipy SimpleITK [itk-elastix picsl-greedy]
+    pip install numpy scipy SimpleITK [itk-elastix picsl-greedy niftyreg antspyx]
     python3 benches/registration_speed.py --bench target/release/deps/registration-* --work FOLDER
-        [--fixed CT_FOLDER --moving PET_FOLDER] [--peers simpleitk,elastix,greedy]
+        [--fixed CT_FOLDER --moving PET_FOLDER] [--peers simpleitk,elastix,greedy,niftyreg,ants]
 
 The 256^3 pair is a phantom of two contrasts at one millimetre, turned by 8 degrees and shifted by 15 mm; with --fixed and
 --moving (DICOM folders) a patient's pair is timed too. Ours runs with the second estimator and without the bootstrap.
@@ -96,6 +96,30 @@ def greedy(paths, kind):
     return time.perf_counter() - began
 
 
+def niftyreg(paths, kind):
+    if kind != "rigid":
+        return None
+    from niftyreg import bin_path
+
+    began = time.perf_counter()
+    command = [bin_path / "reg_aladin", "-ref", paths[0], "-flo", paths[1], "-rigOnly", "-omp", str(THREADS)]
+    command += ["-aff", paths[0].with_suffix(".txt"), "-res", paths[0].with_name("aladin.nii")]
+    subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - began
+
+
+def ants(paths, kind):
+    if kind != "rigid":
+        return None
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(THREADS)
+    import ants
+
+    fixed, moving = (ants.image_read(str(path)) for path in paths)
+    began = time.perf_counter()
+    ants.registration(fixed, moving, type_of_transform="Rigid", random_seed=1)
+    return time.perf_counter() - began
+
+
 def resampling(bench):
     out = subprocess.run([bench, "resample"], check=True, capture_output=True, text=True, env={**os.environ, "RAYON_NUM_THREADS": str(THREADS)})
     own = {row["what"]: row["seconds"] for row in map(json.loads, out.stdout.splitlines())}
@@ -127,7 +151,7 @@ def main():
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(THREADS)
-    peers = {"simpleitk": simpleitk, "elastix": elastix, "greedy": greedy}
+    peers = {"simpleitk": simpleitk, "elastix": elastix, "greedy": greedy, "niftyreg": niftyreg, "ants": ants}
     peers = {name: peers[name] for name in args.peers.split(",") if name}
     pairs = [("256^3 rigid", phantom(args.work), "rigid"), ("256^3 rigid + B-spline", phantom(args.work), "bspline")]
     if args.fixed and args.moving:
