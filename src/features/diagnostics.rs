@@ -104,6 +104,9 @@ pub(super) fn summarise(values: &[f32]) -> (Option<Summary>, usize) {
     ((n > 0).then(summary), values.len() - n)
 }
 
+/// Values that stay in the nearest cache from one loop to the next.
+const NEAR: usize = 1 << 12;
+
 /// Finite values: how many, their sum and their range.
 #[derive(Debug, Clone, Copy)]
 struct Tally {
@@ -121,8 +124,6 @@ impl Default for Tally {
 
 impl Tally {
     fn of(values: &[f32]) -> Self {
-        /// Values that stay in the nearest cache from one loop to the next.
-        const NEAR: usize = 1 << 12;
         values.chunks(NEAR).fold(Self::default(), |tally, values| tally.and(Self::of_near(values)))
     }
 
@@ -155,17 +156,27 @@ impl Tally {
 
 /// The least and the greatest of numbers none of which is missing; the empty range where there are none.
 pub(super) fn extremes(values: &[f32]) -> [f32; 2] {
-    const LANES: usize = 16;
     let least = |a: f32, b: f32| if b < a { b } else { a };
     let greatest = |a: f32, b: f32| if b > a { b } else { a };
+    values.chunks(NEAR).fold([f32::INFINITY, f32::NEG_INFINITY], |[low, high], values| {
+        // One after the other: compilers make vector instructions of either loop, and none of one that does both.
+        [
+            least(low, extreme(values, f32::INFINITY, least)),
+            greatest(high, extreme(values, f32::NEG_INFINITY, greatest)),
+        ]
+    })
+}
+
+fn extreme(values: &[f32], none: f32, further: impl Fn(f32, f32) -> f32) -> f32 {
+    const LANES: usize = 8;
     let (groups, rest) = values.as_chunks::<LANES>();
-    let (mut low, mut high) = ([f32::INFINITY; LANES], [f32::NEG_INFINITY; LANES]);
+    let mut found = [none; LANES];
     for group in groups {
-        low.iter_mut().zip(group).for_each(|(low, value)| *low = least(*low, *value));
-        high.iter_mut().zip(group).for_each(|(high, value)| *high = greatest(*high, *value));
+        for (found, value) in found.iter_mut().zip(group) {
+            *found = further(*found, *value);
+        }
     }
-    let all = |lanes: [f32; LANES]| lanes.into_iter().chain(rest.iter().copied());
-    [all(low).fold(f32::INFINITY, least), all(high).fold(f32::NEG_INFINITY, greatest)]
+    found.iter().chain(rest).fold(none, |found, value| further(found, *value))
 }
 
 impl ImageDiagnostics {
