@@ -154,6 +154,11 @@ pub(super) fn case(arguments: &CaseArguments) -> Result<(), CliError> {
     };
     let inputs = detail.inputs.iter().map(|i| vec![i.role.clone(), i.series.clone(), i.instances.to_string()]);
     text += &rows(inputs.collect(), &["ROLE", "SERIES", "INSTANCES"]);
+    let studies = case.studies.iter().map(|study| {
+        let (held, received) = (study.held.to_string(), study.received.to_string());
+        vec![study.study.clone(), received, study.peer.clone(), held, study.said_at.to_string()]
+    });
+    text += &rows(studies.collect(), &["STUDY", "RECEIVED", "PEER", "HOLDS", "SAID AT"]);
     let findings = case.findings.iter().map(|finding| {
         let policy = serde_json::to_value(finding.policy).ok().and_then(|value| value.as_str().map(str::to_owned));
         vec![

@@ -16,7 +16,7 @@ use crate::clock::Timestamp;
 use crate::dicom::rejection::RejectionReason;
 use crate::finding::Finding;
 use crate::report::DocumentKind;
-use crate::store::{CaseRecord, CaseState, DeliveryState, OutboxEntry, Store, StoreError};
+use crate::store::{CaseRecord, CaseState, DeliveryState, OutboxEntry, Store, StoreError, StudyHeld};
 use crate::table::{ClinicalValue, TableError, put_clinical};
 
 /// Cases in one answer where the request says nothing.
@@ -67,6 +67,24 @@ pub struct CaseView {
     pub updated_at: Timestamp,
     /// Its series, as short hashes of their UIDs.
     pub series: Vec<String>,
+    /// How much of its studies a peer said that it has, beside what is here. Only of one case, and on the status page.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub studies: Vec<StudyView>,
+}
+
+/// What a peer has of a study, beside what is here. A difference is no fault: not every series is routed here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StudyView {
+    /// Short hash of the Study Instance UID.
+    pub study: String,
+    /// The peer's AE title.
+    pub peer: String,
+    /// Its Number of Study Related Instances (0020,1208).
+    pub held: u64,
+    /// Instances of the study that are stored here.
+    pub received: u64,
+    /// When the peer said it.
+    pub said_at: Timestamp,
 }
 
 /// `/api/cases/ID`: one case with its inputs, results and deliveries.
@@ -182,6 +200,7 @@ impl From<CaseRecord> for CaseView {
     fn from(record: CaseRecord) -> Self {
         Self {
             series: record.series.iter().map(crate::dicom::uid::Uid::short_hash).collect(),
+            studies: Vec::new(),
             id: record.id,
             state: record.state,
             protocol: record.protocol,
@@ -192,6 +211,18 @@ impl From<CaseRecord> for CaseView {
             next_attempt_at: record.next_attempt_at,
             created_at: record.created_at,
             updated_at: record.updated_at,
+        }
+    }
+}
+
+impl From<StudyHeld> for StudyView {
+    fn from(held: StudyHeld) -> Self {
+        Self {
+            study: held.study.short_hash(),
+            peer: held.there.peer,
+            held: held.there.n_instances,
+            received: held.n_here,
+            said_at: held.there.said_at,
         }
     }
 }
@@ -215,10 +246,24 @@ impl From<OutboxEntry> for DeliveryView {
 
 /// The cases that changed last.
 pub(super) fn list(store: &Store, state: Option<CaseState>, n_max: usize) -> Result<CaseList, StoreError> {
-    Ok(CaseList {
-        counts: store.case_counts().into_iter().map(|(state, count)| CaseCount { state, count }).collect(),
-        cases: store.recent_cases(state, n_max)?.into_iter().map(CaseView::from).collect(),
-    })
+    let cases = store.recent_cases(state, n_max)?.into_iter().map(CaseView::from).collect();
+    Ok(CaseList { counts: counts(store), cases })
+}
+
+/// The same with what peers said of their studies, which costs a look at each series.
+pub(super) fn list_with_studies(store: &Store, n_max: usize) -> Result<CaseList, StoreError> {
+    let cases = store.recent_cases(None, n_max)?.into_iter().map(|record| with_studies(store, record));
+    Ok(CaseList { counts: counts(store), cases: cases.collect::<Result<_, _>>()? })
+}
+
+fn counts(store: &Store) -> Vec<CaseCount> {
+    store.case_counts().into_iter().map(|(state, count)| CaseCount { state, count }).collect()
+}
+
+/// A case with what peers said of its studies.
+pub(super) fn with_studies(store: &Store, record: CaseRecord) -> Result<CaseView, StoreError> {
+    let studies = store.held_of(&record.series)?.into_iter().map(StudyView::from).collect();
+    Ok(CaseView { studies, ..CaseView::from(record) })
 }
 
 fn detail(store: &Store, id: &CaseId) -> Result<Option<CaseDetail>, StoreError> {
@@ -245,7 +290,7 @@ fn detail(store: &Store, id: &CaseId) -> Result<Option<CaseDetail>, StoreError> 
     let changes = newest_changes(store, id)?;
     Ok(Some(CaseDetail {
         inputs: inputs.collect(),
-        case: CaseView::from(record),
+        case: with_studies(store, record)?,
         results,
         predictions,
         changes,

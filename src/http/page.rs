@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 
-use super::api::{CaseList, CaseView, DeliveryView, blocking, list};
+use super::api::{CaseList, CaseView, DeliveryView, StudyView, blocking, list_with_studies};
 use super::limit::Peer;
 use super::{HttpState, NodeSnapshot, access, probe};
 use crate::case::CaseId;
@@ -55,7 +55,7 @@ pub(super) async fn status(
             node,
             counts: store.counts()?,
             durability: store.durability(),
-            list: list(&store, None, CASES_SHOWN)?,
+            list: list_with_studies(&store, CASES_SHOWN)?,
             outbox: store
                 .outbox()
                 .into_iter()
@@ -224,6 +224,9 @@ fn case_row(shown: &Shown, case: &CaseView) -> Markup {
                 @if let Some(at) = case.next_attempt_at {
                     div.quiet { "attempt " (case.attempts + 1) " at " (time(at)) }
                 }
+                @for study in case.studies.iter().filter(|study| study.held != study.received) {
+                    div.quiet { (held(study)) }
+                }
                 @if !case.findings.is_empty() { ul.findings { @for finding in &case.findings { (finding_item(finding)) } } }
             }
             td {
@@ -231,6 +234,12 @@ fn case_row(shown: &Shown, case: &CaseView) -> Markup {
             }
         }
     }
+}
+
+/// A remark, no alarm: not every series of a study is routed here.
+fn held(study: &StudyView) -> String {
+    let (there, here) = (grouped(study.held), grouped(study.received));
+    format!("{} holds {there} instances of study {}, {here} received", study.peer, study.study)
 }
 
 fn retry_button(case: &CaseId) -> Markup {

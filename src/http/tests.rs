@@ -10,12 +10,13 @@ use super::api::{CaseDetail, CaseList};
 use super::{AssociationView, HttpState, NodeSnapshot, Token, serve};
 use crate::case::{CaseId, CaseSpec, RoleInput};
 use crate::clock::Timestamp;
+use crate::dicom::facts::{InstanceFacts, InstanceKind};
 use crate::dicom::likeness;
 use crate::dicom::uid::Uid;
 use crate::finding::{Finding, FindingKind};
 use crate::metrics::{CaseOutcome, DeliveryOutcome, Metrics};
 use crate::report::{Document, DocumentKind};
-use crate::store::{CaseRecord, CaseState, Durability, Store, StoreSettings};
+use crate::store::{CaseRecord, CaseState, Durability, Holding, Origin, Store, StoreSettings};
 
 /// A UID that must not appear anywhere.
 const SERIES: &str = "1.2.840.99999.1.77";
@@ -237,6 +238,47 @@ async fn cases_come_as_json_that_reads_back() {
         assert_eq!(server.get(path).await.0, 404, "{path}");
     }
     assert_eq!(server.get("/api/cases?state=unheard-of").await.0, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_peer_holds_of_a_study_stands_beside_what_came_of_it() {
+    let server = start(None, None, 0).await;
+    server.fill();
+    let facts = instance();
+    let mut incoming = server.store.begin().unwrap();
+    incoming.write(b"data set").unwrap();
+    let origin = Origin { calling_ae: "CT".to_owned(), received_at: at(0), may_correct: false };
+    incoming.commit(facts.clone(), origin).unwrap();
+    assert!(!server.get("/").await.1.contains("PACS holds"));
+    server.store.note_holding(&facts.study, Holding { peer: "PACS".to_owned(), n_instances: 1234, said_at: at(9) });
+    let detail: CaseDetail = serde_json::from_str(body(&server.get("/api/cases/c-parked").await.1)).unwrap();
+    let study = &detail.case.studies[0];
+    assert_eq!((study.peer.as_str(), study.held, study.received, study.said_at), ("PACS", 1234, 1, at(9)));
+    let page = server.get("/").await.1;
+    let said = format!("PACS holds 1\u{202f}234 instances of study {}, 1 received", facts.study.short_hash());
+    assert!(page.contains(&said) && !page.contains(facts.study.as_str()), "{page}");
+    // All is here: there is nothing to remark.
+    server.store.note_holding(&facts.study, Holding { peer: "PACS".to_owned(), n_instances: 1, said_at: at(9) });
+    assert!(!server.get("/").await.1.contains("PACS holds"));
+}
+
+fn instance() -> InstanceFacts {
+    let uid = |text: &str| Uid::parse(text).unwrap();
+    InstanceFacts {
+        sop_class: uid("1.2.840.10008.5.1.4.1.1.2"),
+        sop_instance: uid("1.2.840.99999.1.77.1"),
+        series: uid(SERIES),
+        study: uid("1.2.840.99999.1"),
+        transfer_syntax: uid("1.2.840.10008.1.2.1"),
+        patient: Default::default(),
+        modality: "CT".to_owned(),
+        kind: InstanceKind::Other,
+        frame_of_reference: None,
+        made_at: String::new(),
+        study_date: String::new(),
+        own_product: false,
+        attributes: Default::default(),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

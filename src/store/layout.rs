@@ -115,6 +115,11 @@ impl Layout {
         place(&self.instances(), facts, digest)
     }
 
+    /// The folders of a study's series.
+    pub(super) fn study(&self, study: &Uid) -> PathBuf {
+        study_directory(&self.instances(), study)
+    }
+
     /// The place of an instance that was rejected.
     pub(super) fn withdrawn(&self, facts: &InstanceFacts, digest: &Digest) -> PathBuf {
         place(&self.withdrawn_instances(), facts, digest)
@@ -126,13 +131,13 @@ impl Layout {
     }
 }
 
-fn series_directory(top: &Path, study: &Uid, series: &Uid) -> PathBuf {
+fn study_directory(top: &Path, study: &Uid) -> PathBuf {
     let shard = Sha256::digest(study.as_str().as_bytes()).first().copied().unwrap_or(0);
-    top.join(format!("{shard:02x}")).join(study.as_str()).join(series.as_str())
+    top.join(format!("{shard:02x}")).join(study.as_str())
 }
 
 fn place(top: &Path, facts: &InstanceFacts, digest: &Digest) -> PathBuf {
-    series_directory(top, &facts.study, &facts.series).join(format!("{}.{digest}.dcm", facts.sop_instance))
+    study_directory(top, &facts.study).join(facts.series.as_str()).join(format!("{}.{digest}.dcm", facts.sop_instance))
 }
 
 /// Reads an instance's UID and digest back from its file's name; nothing where the name is not one of ours.

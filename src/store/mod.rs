@@ -16,6 +16,7 @@ mod digest;
 mod disk;
 mod error;
 mod group_sync;
+mod holdings;
 mod layout;
 mod outbox;
 mod part10;
@@ -39,6 +40,7 @@ pub use commitments::{CommitFailure, Commitment, SopReference};
 pub use digest::Digest;
 pub use disk::{Durability, write_whole};
 pub use error::StoreError;
+pub use holdings::{Holding, StudyHeld};
 pub use outbox::{Alternative, CommitmentState, DeliveryState, EntryId, OutboxEntry};
 pub use receive::Incoming;
 pub use record::{Origin, Stored, StoredInstance};
@@ -133,6 +135,8 @@ struct Inner {
     commitments: Mutex<commitments::OpenCommitments>,
     /// Instances that were rejected for good: kept aside when they come again.
     refused: Mutex<HashSet<Uid>>,
+    /// What peers said that they hold.
+    holdings: Mutex<holdings::Holdings>,
     /// Held as long as anything above may be written: the last field to go.
     _lock: DirectoryLock,
 }

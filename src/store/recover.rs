@@ -124,6 +124,7 @@ pub(super) fn open(settings: &StoreSettings) -> Result<(Store, OpenReport), Stor
         outbox: Mutex::new(outbox),
         commitments: Mutex::new(commitments),
         refused: Mutex::default(),
+        holdings: Mutex::default(),
         _lock: directory_lock,
     };
     let stale_facts = inner.index()?.facts_version()?.as_deref() != Some(settings.facts_version.as_bytes());

@@ -158,6 +158,15 @@ impl Index {
         Ok(uids)
     }
 
+    /// The first of a series' instances.
+    pub(super) fn first_of_series(&self, series: &Uid) -> Result<Option<Uid>, StoreError> {
+        let mut prefix = series.as_str().as_bytes().to_vec();
+        prefix.push(0);
+        let Some(entry) = self.series.scan_prefix(&prefix).next() else { return Ok(None) };
+        let (key, _) = entry.map_err(engine("reading"))?;
+        uid_of(key.get(prefix.len()..).unwrap_or_default()).map(Some)
+    }
+
     /// Every series with at least one instance, each once, in the order of their UIDs.
     pub(super) fn for_each_series(
         &self,

@@ -1,11 +1,12 @@
-//! What an object names and did not come is asked of a PACS: dcmtk's `dcmqrscp`.
+//! What an object names and did not come is asked of a PACS: dcmtk's `dcmqrscp`, and Orthanc.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use radiomicsd::net::query::{count_instances, find_series, move_series};
+use radiomicsd::dicom::facts;
+use radiomicsd::net::query::{count_instances, find_series, find_study, move_series};
 use radiomicsd::net::receive::Node;
 use radiomicsd::net::{NodeSettings, Peer};
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,10 @@ use crate::support::{Server, dcmtk, open_settings, run, said, slice_uid, title, 
 
 /// An archive that has these files and moves them to a node called TEST.
 async fn archive_with(test: SocketAddr, files: &[PathBuf]) -> Option<Archive> {
-    let archive = Archive::start("TEST", test.port())?;
+    filled(Archive::start("TEST", test.port())?, files).await
+}
+
+async fn filled(archive: Archive, files: &[PathBuf]) -> Option<Archive> {
     let mut storescu = dcmtk("storescu")?;
     storescu.args(["-R", "-aec", "ARCHIVE", "127.0.0.1", &archive.port.to_string()]).args(files);
     let output = run(storescu).await;
@@ -119,6 +123,8 @@ async fn what_a_peer_has_is_found_and_moved_or_told_why_not() {
     let found = find_series(&archive_at, &study, &series).await.unwrap();
     assert_eq!((found.len(), &found[0].series), (1, &series));
     assert_eq!(count_instances(&archive_at, &study, &series).await.unwrap(), 5);
+    // dcmqrscp leaves Number of Study Related Instances out: no error, and nothing to tell.
+    assert_eq!(find_study(&archive_at, &study).await.unwrap(), None);
     assert!(find_series(&archive_at, &study, &uid("1.2.99")).await.unwrap().is_empty());
     let counts = move_series(&archive_at, &study, &series, &title("TEST")).await.unwrap();
     assert_eq!((counts.n_completed, counts.n_failed), (Some(5), Some(0)));
@@ -129,4 +135,29 @@ async fn what_a_peer_has_is_found_and_moved_or_told_why_not() {
     // Our own node offers no queries.
     let error = find_series(&destination(server.address.port()), &study, &series).await.unwrap_err();
     assert!(error.to_string().contains("none of the presentation contexts"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_archive_has_of_the_study_is_told_and_what_nothing_names_of_it_is_not_retrieved() {
+    let server = Server::start(open_settings()).await;
+    let Some(archive) = Archive::start_orthanc("TEST", server.address.port()) else { return };
+    // The structure set names the CT and the PET.
+    let (images, unnamed) = ([fixture("CT"), fixture("PT")].concat(), fixture("MR"));
+    let archive = filled(archive, &[images.clone(), unnamed.clone()].concat()).await.unwrap();
+    let stop = retrieving(&server, &archive);
+    send(&server, &fixture("RTSTRUCT1")).await;
+    let named = facts::read(&images[0], &[]).unwrap();
+    let held = || server.store.held_of(std::slice::from_ref(&named.series)).unwrap();
+    until(|| !held().is_empty()).await;
+    let told = held().remove(0);
+    let n_there = (images.len() + unnamed.len()) as u64;
+    assert_eq!((&told.study, told.there.peer.as_str(), told.there.n_instances), (&named.study, "ARCHIVE", n_there));
+    assert_eq!(told.n_here, images.len() as u64 + 1);
+    stop.cancel();
+    let mut archive_at = destination(archive.port);
+    archive_at.ae_title = title("ARCHIVE");
+    assert_eq!(find_study(&archive_at, &named.study).await.unwrap(), Some(n_there));
+    assert_eq!(find_study(&archive_at, &uid("1.2.99")).await.unwrap(), None);
+    let found = find_series(&archive_at, &named.study, &named.series).await.unwrap();
+    assert_eq!(found[0].n_instances, Some(fixture("CT").len() as u64));
 }

@@ -136,7 +136,7 @@ fn proposed() -> String {
         ),
         (VERIFICATION, both, "is a destination there"),
         (STORAGE_COMMITMENT, both, "commitment to what was delivered"),
-        (uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND, both, "what a named series has"),
+        (uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND, both, "what a named series has, and its study"),
         (uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE, both, "what is named and did not come"),
     ];
     rows(

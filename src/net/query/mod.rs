@@ -1,14 +1,16 @@
 //! Query and retrieve as a client (PS3.4 annex C): what an RTSTRUCT, SEG or REG names and did not come.
 //!
 //! ```text
-//! wishes    what is missing, once for each reference, bounded
-//! scu       C-FIND and C-MOVE at the series level of the study root
-//! run       the loop: waits until the reference had time to come, asks, has it sent
+//! wishes        what is missing, once for each reference, bounded
+//! scu           C-FIND and C-MOVE at the series level of the study root, C-FIND at the study level
+//! run           the loop: waits until the reference had time to come, asks, has it sent
+//! completeness  how much of the study the peer has, told beside what came
 //! ```
 //!
-//! What is retrieved comes by C-STORE like everything else. The number of instances that a peer says it has is a hint:
-//! a series that is here in part is asked for again as a whole, once.
+//! What is retrieved comes by C-STORE like everything else. The numbers of instances that a peer says it has are hints:
+//! a series that is named and here in part is asked for again as a whole, once; of the study it is told and no more.
 
+mod completeness;
 mod references;
 mod scu;
 mod wishes;
@@ -18,8 +20,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-pub use scu::{QueryError, SeriesFound, count_instances, find_series, move_series};
-pub(super) use wishes::{Wish, Wishes};
+pub use scu::{QueryError, SeriesFound, count_instances, find_series, find_study, move_series};
+pub(super) use wishes::Wishes;
+use wishes::{About, Wish};
 
 use super::requestor::{Destination, Timeouts};
 use super::settings::{NodeSettings, Peer};
@@ -27,6 +30,7 @@ use crate::audit::{Audit, Event, Outcome, Party};
 use crate::clock::{self, Timestamp};
 use crate::dicom::facts::{AnnotationFacts, InstanceFacts, InstanceKind};
 use crate::dicom::uid::Uid;
+use crate::dicom::write::WriteError;
 use crate::store::{Store, StoredInstance};
 
 /// A peer may need this long to find a series on its slowest archive, and to send a large one.
@@ -58,8 +62,13 @@ pub(super) async fn run(
     }
     while let Some(Some(wish)) = shutdown.run_until_cancelled(async { Some(wishes.next().await) }).await {
         let settings = settings();
-        let fulfilled = shutdown.run_until_cancelled(fulfil(&store, &settings, audit, &wish)).await;
-        if fulfilled.is_none() {
+        let granted = async {
+            match &wish.about {
+                About::Series(series) => fulfil(&store, &settings, audit, &wish, series).await,
+                About::Studies => completeness::compare(&store, &settings, audit, wishes, &wish).await,
+            }
+        };
+        if shutdown.run_until_cancelled(granted).await.is_none() {
             return;
         }
     }
@@ -85,15 +94,14 @@ async fn look_back(store: &Store, wishes: &Wishes, after: Duration) {
 }
 
 /// Asks the peers, the sender first, until one of them has it and sends it.
-async fn fulfil(store: &Store, settings: &NodeSettings, audit: &Audit, wish: &Wish) {
-    let mut peers: Vec<&Peer> = settings.peers.iter().filter(|peer| peer.retrieve).collect();
-    peers.sort_by_key(|peer| peer.ae_title.as_str() != wish.sender);
-    let Some(missing) = missing(store, wish).await else { return };
+async fn fulfil(store: &Store, settings: &NodeSettings, audit: &Audit, wish: &Wish, series: &Uid) {
+    let Some(missing) = missing(store, wish, series).await else { return };
     let series = missing.series.short_hash();
-    for peer in peers {
+    for peer in asked_peers(settings, wish) {
         let Some(destination) = destination(settings, peer) else { continue };
         let found = find_series(&destination, &missing.study, &missing.series).await;
-        tell(audit, &destination, &missing, &found);
+        let keys = scu::series_keys(&missing.study, &missing.series, &scu::explicit());
+        tell(audit, &destination, keys, found.as_ref().err());
         let found = match found {
             Ok(found) => found,
             Err(error) => {
@@ -125,6 +133,13 @@ async fn fulfil(store: &Store, settings: &NodeSettings, audit: &Audit, wish: &Wi
     }
 }
 
+/// The peers that may be asked, who sent the object first.
+fn asked_peers<'a>(settings: &'a NodeSettings, wish: &Wish) -> Vec<&'a Peer> {
+    let mut peers: Vec<&Peer> = settings.peers.iter().filter(|peer| peer.retrieve).collect();
+    peers.sort_by_key(|peer| peer.ae_title.as_str() != wish.sender);
+    peers
+}
+
 /// A series that is named, with what is here of it.
 struct Missing {
     study: Uid,
@@ -133,17 +148,17 @@ struct Missing {
 }
 
 /// Where the series is by its object's own words, and how much of it is here.
-async fn missing(store: &Store, wish: &Wish) -> Option<Missing> {
-    let (store, wish) = (store.clone(), wish.clone());
+async fn missing(store: &Store, wish: &Wish, series: &Uid) -> Option<Missing> {
+    let (store, instance, series) = (store.clone(), wish.instance.clone(), series.clone());
     let looked = tokio::task::spawn_blocking(move || {
-        let here = store.instances_of_series(&wish.series)?;
-        let study = store.instance(&wish.instance)?.map(|object| {
-            let named = references::study_of(&object.path, &wish.series);
+        let here = store.instances_of_series(&series)?;
+        let study = store.instance(&instance)?.map(|object| {
+            let named = references::study_of(&object.path, &series);
             named.unwrap_or(object.facts.study)
         });
         Ok::<_, crate::store::StoreError>(study.map(|study| Missing {
             study: here.first().map_or(study, |first| first.facts.study.clone()),
-            series: wish.series,
+            series,
             n_here: here.len() as u64,
         }))
     });
@@ -167,16 +182,13 @@ fn destination(settings: &NodeSettings, peer: &Peer) -> Option<Destination> {
     })
 }
 
-fn tell(audit: &Audit, to: &Destination, missing: &Missing, found: &Result<Vec<SeriesFound>, QueryError>) {
+fn tell(audit: &Audit, to: &Destination, keys: Result<Vec<u8>, WriteError>, failure: Option<&QueryError>) {
     let event = Event::Query {
         peer: Party::of_destination(to.ae_title.as_str(), &to.address),
         sop_class: scu::FIND.to_owned(),
-        query: scu::identifier(&missing.study, &missing.series, &scu::explicit()).unwrap_or_default(),
+        query: keys.unwrap_or_default(),
         transfer_syntax: scu::explicit().to_string(),
-        outcome: match found {
-            Ok(_) => Outcome::Success,
-            Err(error) => Outcome::MinorFailure(error.to_string()),
-        },
+        outcome: failure.map_or(Outcome::Success, |error| Outcome::MinorFailure(error.to_string())),
     };
     audit.record(&event, clock::now());
 }

@@ -69,18 +69,17 @@ pub struct SeriesFound {
 /// # Errors
 /// When there is no association, or the peer does not answer the query.
 pub async fn find_series(peer: &Destination, study: &Uid, series: &Uid) -> Result<Vec<SeriesFound>, QueryError> {
-    let (mut requestor, context) = open(peer, FIND).await?;
-    let keys = identifier(study, series, &context.transfer_syntax)?;
-    match find(&mut requestor, &context, &keys).await {
-        Ok(found) => {
-            requestor.release().await;
-            Ok(found.iter().filter_map(|found| series_found(found, &context.transfer_syntax, study)).collect())
-        }
-        Err(error) => {
-            requestor.abort().await;
-            Err(error)
-        }
-    }
+    let (found, syntax) = query(peer, |syntax| series_keys(study, series, syntax)).await?;
+    Ok(found.iter().filter_map(|found| series_found(found, &syntax, study)).collect())
+}
+
+/// Asks a peer how many instances it has of a study: Number of Study Related Instances (0020,1208), where it says it.
+///
+/// # Errors
+/// As [`find_series`].
+pub async fn find_study(peer: &Destination, study: &Uid) -> Result<Option<u64>, QueryError> {
+    let (found, syntax) = query(peer, |syntax| study_keys(study, syntax)).await?;
+    Ok(found.iter().find_map(|found| n_of_study(found, &syntax, study)))
 }
 
 /// Counts what a peer has of a series by asking for each instance: for peers that do not say it at the series level.
@@ -88,12 +87,21 @@ pub async fn find_series(peer: &Destination, study: &Uid, series: &Uid) -> Resul
 /// # Errors
 /// As [`find_series`].
 pub async fn count_instances(peer: &Destination, study: &Uid, series: &Uid) -> Result<u64, QueryError> {
+    let (found, _) = query(peer, |syntax| instance_keys(study, series, syntax)).await?;
+    Ok(found.len() as u64)
+}
+
+/// One query by an association of its own: the matches, and the transfer syntax in which they are.
+async fn query(
+    peer: &Destination,
+    keys: impl FnOnce(&Uid) -> Result<Vec<u8>, WriteError>,
+) -> Result<(Vec<Vec<u8>>, Uid), QueryError> {
     let (mut requestor, context) = open(peer, FIND).await?;
-    let keys = instance_keys(study, series, &context.transfer_syntax)?;
+    let keys = keys(&context.transfer_syntax)?;
     match find(&mut requestor, &context, &keys).await {
         Ok(found) => {
             requestor.release().await;
-            Ok(found.len() as u64)
+            Ok((found, context.transfer_syntax))
         }
         Err(error) => {
             requestor.abort().await;
@@ -136,13 +144,25 @@ async fn open(peer: &Destination, sop_class: &str) -> Result<(Requestor<Stream>,
 ///
 /// # Errors
 /// When the transfer syntax is none of messages.
-pub(super) fn identifier(study: &Uid, series: &Uid, transfer_syntax: &Uid) -> Result<Vec<u8>, WriteError> {
+pub(super) fn series_keys(study: &Uid, series: &Uid, transfer_syntax: &Uid) -> Result<Vec<u8>, WriteError> {
     let mut object = InMemDicomObject::new_empty();
     write::put_text(&mut object, tags::QUERY_RETRIEVE_LEVEL, "SERIES");
     write::put_uid(&mut object, tags::STUDY_INSTANCE_UID, study);
     write::put_uid(&mut object, tags::SERIES_INSTANCE_UID, series);
     write::put_empty(&mut object, tags::MODALITY);
     write::put_empty(&mut object, tags::NUMBER_OF_SERIES_RELATED_INSTANCES);
+    write::data_set(&object, transfer_syntax)
+}
+
+/// The keys of a query at the study level, and what is wanted back.
+///
+/// # Errors
+/// As [`series_keys`].
+pub(super) fn study_keys(study: &Uid, transfer_syntax: &Uid) -> Result<Vec<u8>, WriteError> {
+    let mut object = InMemDicomObject::new_empty();
+    write::put_text(&mut object, tags::QUERY_RETRIEVE_LEVEL, "STUDY");
+    write::put_uid(&mut object, tags::STUDY_INSTANCE_UID, study);
+    write::put_empty(&mut object, tags::NUMBER_OF_STUDY_RELATED_INSTANCES);
     write::data_set(&object, transfer_syntax)
 }
 
@@ -217,6 +237,14 @@ fn series_found(data_set: &[u8], transfer_syntax: &Uid, study: &Uid) -> Option<S
     }
     let n_instances = attributes::count(&object, tags::NUMBER_OF_SERIES_RELATED_INSTANCES).ok().flatten();
     Some(SeriesFound { study: study.clone(), series, n_instances: n_instances.map(u64::from) })
+}
+
+/// What a match says of the study's size; nothing where it says nothing, or is of another study.
+fn n_of_study(data_set: &[u8], transfer_syntax: &Uid, study: &Uid) -> Option<u64> {
+    let object = part10::data_set(data_set, transfer_syntax).ok()?;
+    let named = attributes::uid(&object, tags::STUDY_INSTANCE_UID).ok()??;
+    let n_instances = attributes::count(&object, tags::NUMBER_OF_STUDY_RELATED_INSTANCES).ok()??;
+    (named == *study).then(|| u64::from(n_instances))
 }
 
 async fn retrieve(

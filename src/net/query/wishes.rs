@@ -1,6 +1,6 @@
 //! References that did not come yet, each once.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,16 +15,29 @@ use crate::dicom::uid::Uid;
 const WAITING_MAX: usize = 10_000;
 /// References that are remembered as asked for.
 const KNOWN_MAX: usize = 100_000;
+/// Studies that are remembered as asked about.
+const STUDIES_MAX: usize = 10_000;
+/// A study is not asked about again within this time: many segmentations of one study come one after the other.
+const STUDY_AGAIN: Duration = Duration::from_secs(3_600);
 
-/// A series that an object names.
+/// What is asked on account of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wish {
-    /// The series.
-    pub series: Uid,
-    /// The object that names it.
+    /// About what.
+    pub about: About,
+    /// The object that names something.
     pub instance: Uid,
     /// AE title of who sent the object.
     pub sender: String,
+}
+
+/// What a peer is asked about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum About {
+    /// A series that the object names: it is sent if it is missing.
+    Series(Uid),
+    /// How much there is of the studies that the object has to do with, after its series.
+    Studies,
 }
 
 /// What waits, and what was asked for before.
@@ -39,6 +52,8 @@ struct Inner {
     waiting: VecDeque<(Instant, Wish)>,
     /// Object and series: once per reference.
     known: HashSet<(Uid, Uid)>,
+    /// When a study was asked about.
+    studies: HashMap<Uid, Instant>,
 }
 
 impl Wishes {
@@ -46,6 +61,9 @@ impl Wishes {
     pub fn add(&self, facts: &InstanceFacts, sender: &str, after: Duration) {
         let Some(named) = annotation(facts) else { return };
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let due_at = Instant::now() + after;
+        let wish = |about| Wish { about, instance: facts.sop_instance.clone(), sender: sender.to_owned() };
+        let mut is_new = false;
         for series in &named.references {
             if WAITING_MAX <= inner.waiting.len() {
                 break;
@@ -54,13 +72,28 @@ impl Wishes {
                 inner.known.clear();
             }
             if inner.known.insert((facts.sop_instance.clone(), series.clone())) {
-                let wish =
-                    Wish { series: series.clone(), instance: facts.sop_instance.clone(), sender: sender.to_owned() };
-                inner.waiting.push_back((Instant::now() + after, wish));
+                inner.waiting.push_back((due_at, wish(About::Series(series.clone()))));
+                is_new = true;
             }
+        }
+        if is_new {
+            inner.waiting.push_back((due_at, wish(About::Studies)));
         }
         drop(inner);
         self.added.notify_one();
+    }
+
+    /// Whether a study was not asked about for a while; from now on it was.
+    pub fn may_ask_about(&self, study: &Uid, now: Instant) -> bool {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if inner.studies.get(study).is_some_and(|asked_at| now < *asked_at + STUDY_AGAIN) {
+            return false;
+        }
+        if STUDIES_MAX <= inner.studies.len() {
+            inner.studies.clear();
+        }
+        inner.studies.insert(study.clone(), now);
+        true
     }
 
     /// The next one whose time has come.
@@ -122,9 +155,20 @@ mod tests {
         }
         wishes.add(&InstanceFacts { own_product: true, ..structure_set("1.8", &["1.2.2"]) }, "PACS", after);
         wishes.add(&structure_set("1.7", &[]), "PACS", after);
-        assert_eq!(wishes.next().await.series.as_str(), "1.2.2");
+        let series = |text: &str| About::Series(Uid::parse(text).unwrap());
+        assert_eq!(wishes.next().await.about, series("1.2.2"));
         assert!(begun.elapsed() >= after);
-        assert_eq!(wishes.next().await.series.as_str(), "1.2.3");
+        assert_eq!(wishes.next().await.about, series("1.2.3"));
+        assert_eq!(wishes.next().await.about, About::Studies);
         assert!(tokio::time::timeout(2 * after, wishes.next()).await.is_err());
+    }
+
+    #[test]
+    fn a_study_is_asked_about_once_an_hour() {
+        let (wishes, study, now) = (Wishes::default(), Uid::parse("1.2").unwrap(), Instant::now());
+        assert!(wishes.may_ask_about(&study, now));
+        assert!(!wishes.may_ask_about(&study, now + STUDY_AGAIN / 2));
+        assert!(wishes.may_ask_about(&Uid::parse("1.3").unwrap(), now));
+        assert!(wishes.may_ask_about(&study, now + STUDY_AGAIN));
     }
 }

@@ -2,6 +2,7 @@
 
 mod correct;
 mod fixture;
+mod holdings;
 mod outbox;
 mod property;
 mod receive;
