@@ -100,9 +100,14 @@ impl Binning {
 
     /// The level of an intensity of the range.
     pub(super) fn level(&self, intensity: f32) -> u32 {
-        // Not below the anchor, so that truncation is the floor; a quotient that rounding puts above the top is the top.
-        let steps = (f64::from(intensity) - self.anchor) * self.factor / self.divisor;
-        (steps as u32 + 1).min(self.top)
+        // Added to this, a number below 2^32 stands rounded in the lower bits: unlike a conversion that saturates, compilers
+        // make vector instructions of it.
+        const WHOLE: f64 = (1u64 << 52) as f64;
+        // Not below the anchor, but for rounding; a quotient that rounding puts above the top is the top.
+        let steps = ((f64::from(intensity) - self.anchor) * self.factor / self.divisor).max(0.0);
+        let nearest = steps + WHOLE;
+        let floor = nearest.to_bits() as u32 - u32::from(nearest - WHOLE > steps);
+        (floor + 1).min(self.top)
     }
 }
 
@@ -198,6 +203,23 @@ mod tests {
         assert_eq!(levels(&[0.0, 0.9, 1.0, 2.5, 3.0, 4.0], &settings), [1, 1, 2, 3, 4, 4]);
         let flat = GreyLevelCounts::of(&[7.0, 7.0], &settings).unwrap().unwrap();
         assert_eq!((flat.occupied, flat.n_levels), (vec![(1, 2)], 1));
+    }
+
+    #[test]
+    fn a_level_is_the_floor_of_the_steps_from_the_anchor_to_the_last_bit() {
+        for (anchor, factor, divisor) in [(-1024.0, 1.0, 25.0), (0.1, 64.0, 3.7), (-0.5, 1.0, 1.0)] {
+            let binning = Binning { anchor, factor, divisor, top: 1 << 30 };
+            for k in 0..200_000u32 {
+                let intensity = f32::from_bits((anchor as f32).max(0.0).to_bits().wrapping_add(k * 5300 + 1));
+                let steps = (f64::from(intensity) - anchor) * factor / divisor;
+                if (0.0..1e9).contains(&steps) {
+                    assert_eq!(binning.level(intensity), steps.floor() as u32 + 1, "{intensity}");
+                }
+            }
+        }
+        // Rounding may put the least intensity a hair below a bin's start that was found by multiplying.
+        let binning = Binning { anchor: 1.0 + f64::EPSILON, factor: 1.0, divisor: 0.1, top: 9 };
+        assert_eq!(binning.level(1.0), 1);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Moments, percentiles and deviations of a list of numbers: what the intensity and the histogram family share.
 
 use rayon::prelude::*;
+use wide::f64x4;
 
 use super::diagnostics::CHUNK;
 
@@ -42,14 +43,14 @@ impl Statistics {
         let [sum, energy] = sums(values, |v| [v, v * v]);
         let mean = sum / count;
         let [min, p10, p25, p50, p75, p90, max] = percentiles(values, [0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0]);
+        let inner = |v: f64x4| v.simd_ge(f64x4::splat(p10)) & v.simd_le(f64x4::splat(p90));
         let [second, third, fourth, mad, medad, inner_n, inner_sum] = sums(values, |v| {
-            let d = v - mean;
-            // Both comparisons always: a branch would be guessed wrong for every fifth value.
-            let inner = if (v >= p10) & (v <= p90) { 1.0 } else { 0.0 };
-            [d * d, d * d * d, d * d * d * d, d.abs(), (v - p50).abs(), inner, inner * v]
+            let (d, inner) = (v - mean, inner(v));
+            let square = d * d;
+            [square, square * d, square * square, d.abs(), (v - p50).abs(), inner & f64x4::ONE, inner & v]
         });
         let inner_mean = inner_sum / inner_n;
-        let [inner_mad] = sums(values, |v| [if (v >= p10) & (v <= p90) { (v - inner_mean).abs() } else { 0.0 }]);
+        let [inner_mad] = sums(values, |v| [inner(v) & (v - inner_mean).abs()]);
         Some(Self {
             n,
             mean,
@@ -128,19 +129,15 @@ impl Statistics {
 }
 
 /// Several sums over the values in one pass, in an order that does not depend on the number of threads.
-pub(super) fn sums<const N: usize>(values: &[f32], terms: impl Fn(f64) -> [f64; N] + Sync) -> [f64; N] {
+fn sums<const N: usize>(values: &[f32], terms: impl Fn(f64x4) -> [f64x4; N] + Sync) -> [f64; N] {
     let sum = |chunk: &[f32]| {
-        // Two at a time: the next addition need not wait for the last one.
-        let (pairs, rest) = chunk.as_chunks::<2>();
-        let mut sums = [[0.0; 2]; N];
-        for [a, b] in pairs {
-            let (a, b) = (terms(f64::from(*a)), terms(f64::from(*b)));
-            sums.iter_mut().zip(a.into_iter().zip(b)).for_each(|([even, odd], (a, b))| {
-                *even += a;
-                *odd += b;
-            });
+        let (fours, rest) = chunk.as_chunks::<4>();
+        let mut sums = [f64x4::ZERO; N];
+        for four in fours {
+            sums.iter_mut().zip(terms(f64x4::new(four.map(f64::from)))).for_each(|(sum, term)| *sum += term);
         }
-        rest.iter().fold(sums.map(|[even, odd]| even + odd), |sum, value| added(sum, terms(f64::from(*value))))
+        let alone = rest.iter().map(|value| terms(f64x4::splat(f64::from(*value))).map(|term| term.to_array()[0]));
+        alone.fold(sums.map(f64x4::reduce_add), added)
     };
     let parts: Vec<[f64; N]> = values.par_chunks(CHUNK).map(sum).collect();
     parts.into_iter().fold([0.0; N], added)

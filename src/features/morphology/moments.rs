@@ -123,14 +123,21 @@ pub(super) fn intensity_centre(image: &Array3<f32>, mask: &Array3<bool>, spacing
 fn row_sums(values: &[f32], inside: &[bool]) -> [f64; 2] {
     const LANES: usize = 8;
     let (mut sums, mut moments) = ([0.0f64; LANES], [0.0f64; LANES]);
-    let chunks = values.chunks(LANES).zip(inside.chunks(LANES));
-    for (chunk, (values, inside)) in chunks.enumerate() {
-        for (lane, (value, inside)) in values.iter().zip(inside).enumerate() {
-            let value = if *inside { f64::from(*value) } else { 0.0 };
+    let mut add = |values: &[f32; LANES], inside: &[bool; LANES], at: usize| {
+        for lane in 0..LANES {
+            let value = if inside[lane] { f64::from(values[lane]) } else { 0.0 };
             sums[lane] += value;
-            moments[lane] += value * (chunk * LANES + lane) as f64;
+            moments[lane] += value * (at + lane) as f64;
         }
+    };
+    let ((groups, values), (inside_groups, inside)) = (values.as_chunks(), inside.as_chunks());
+    for (at, (values, inside)) in (0..).step_by(LANES).zip(groups.iter().zip(inside_groups)) {
+        add(values, inside, at);
     }
+    let (mut last, mut last_inside) = ([0.0; LANES], [false; LANES]);
+    last[..values.len()].copy_from_slice(values);
+    last_inside[..inside.len()].copy_from_slice(inside);
+    add(&last, &last_inside, groups.len() * LANES);
     [sums.iter().sum(), moments.iter().sum()]
 }
 

@@ -1,8 +1,10 @@
 //! Cells of a row, many at a time: what holds in which of them is a bit of one integer.
 //!
-//! The loops are over arrays of a fixed length and have no branches, so that compilers make vector instructions of them.
+//! Cells are compared by vector instructions, where the machine has them.
 
 use std::ops::Range;
+
+use wide::u16x16;
 
 /// Cells that are looked at together.
 pub(super) const LANES: usize = 32;
@@ -20,9 +22,7 @@ pub(super) fn groups(cells: &Range<usize>) -> impl Iterator<Item = (usize, u32)>
 
 /// Where two rows have the same cell.
 pub(super) fn equal(a: &[u16; LANES], b: &[u16; LANES]) -> u32 {
-    let mut flags = [0u8; LANES];
-    flags.iter_mut().zip(a.iter().zip(b)).for_each(|(flag, (a, b))| *flag = u8::from(a == b));
-    bits(&flags)
+    equal_in_any([(a, b)])
 }
 
 /// Where a row has this cell.
@@ -30,14 +30,15 @@ pub(super) fn holding(a: &[u16; LANES], cell: u16) -> u32 {
     equal(a, &[cell; LANES])
 }
 
-/// One bit for each flag that is 1.
-pub(super) fn bits(flags: &[u8; LANES]) -> u32 {
-    let mut found = 0;
-    for (eight, shift) in flags.as_chunks::<8>().0.iter().zip([0, 8, 16, 24]) {
-        // The product moves the lowest bit of byte k to bit 56 + k; no two meet.
-        found |= (((u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080)) >> 56) as u32) << shift;
-    }
-    found
+/// Where at least one of these pairs of rows has the same cell.
+#[inline]
+pub(super) fn equal_in_any<const N: usize>(pairs: [(&[u16; LANES], &[u16; LANES]); N]) -> u32 {
+    let half = |k: usize| {
+        let of = |row: &[u16; LANES]| u16x16::new(row.as_chunks().0[k]);
+        let found = pairs.iter().fold(u16x16::ZERO, |found, (a, b)| found | of(a).simd_eq(of(b)));
+        found.to_bitmask()
+    };
+    half(0) | half(1) << (LANES / 2)
 }
 
 /// The lanes whose bits are set.
@@ -60,6 +61,7 @@ mod tests {
             row[lane] = 0x8000;
             assert_eq!(equal(&row, &[7; LANES]), !(1 << lane));
             assert_eq!(holding(&row, 0x8000), 1 << lane);
+            assert_eq!(equal_in_any([(&row, &[0x8000; LANES]), (&row, &[1; LANES])]), 1 << lane);
         }
         assert_eq!(set(0b1010_0001).collect::<Vec<_>>(), [0, 5, 7]);
         assert_eq!(set(0).count(), 0);

@@ -1,9 +1,9 @@
 //! What each voxel has around it: sums of grey levels, and numbers of voxels of its own level.
 //!
 //! The neighbourhood is the cube (in a slice the square) of voxels up to a Chebyshev distance, without its centre. Sums over
-//! it are taken axis by axis; sum and number of the region's voxels share one integer.
+//! it are taken axis by axis; sum and number of the region's voxels share one integer, as short as they fit.
 
-use std::ops::Range;
+use std::ops::{AddAssign, Range, SubAssign};
 
 use rayon::prelude::*;
 
@@ -64,6 +64,7 @@ impl Tones {
         let parts = parts(slices);
         let (voxels, sums): (Vec<Vec<u64>>, Vec<Vec<f64>>) = match norm {
             None => {
+                let differences = if u32::holds(block, reach) { differences::<u32> } else { differences::<u64> };
                 let tables: Vec<Vec<u64>> = parts.par_iter().map(|part| differences(block, part, reach)).collect();
                 let (voxels, sums) = finished(block, &tables, reach);
                 (vec![voxels], vec![sums])
@@ -93,24 +94,72 @@ impl Tones {
     }
 }
 
-/// Where the number of voxels stands in an integer whose lower bits hold the sum of their levels.
-const NUMBER: u32 = 40;
+/// Voxels in one integer: their number, and in the lower bits the sum of their levels.
+trait Packed: Copy + Default + Send + AddAssign + SubAssign {
+    /// The bits of the sum.
+    const SUM: u32;
+
+    /// A voxel of this level.
+    fn voxel(level: u32) -> Self;
+
+    /// Number and sum.
+    fn unpacked(self) -> (u64, u64);
+
+    /// Whether the voxels of a neighbourhood fit.
+    fn holds(block: &LevelBlock, reach: Reach) -> bool {
+        let (voxels, bits) = (reach.voxels() as u64, 8 * size_of::<Self>() as u32);
+        let highest = block.levels.last().map_or(0, |level| u64::from(*level));
+        voxels < 1 << (bits - Self::SUM) && highest < (1 << Self::SUM) / voxels
+    }
+}
+
+impl Packed for u32 {
+    const SUM: u32 = 24;
+
+    fn voxel(level: u32) -> Self {
+        level | 1 << Self::SUM
+    }
+
+    fn unpacked(self) -> (u64, u64) {
+        (u64::from(self >> Self::SUM), u64::from(self & ((1 << Self::SUM) - 1)))
+    }
+}
+
+impl Packed for u64 {
+    const SUM: u32 = 40;
+
+    fn voxel(level: u32) -> Self {
+        Self::from(level) | 1 << Self::SUM
+    }
+
+    fn unpacked(self) -> (u64, u64) {
+        (self >> Self::SUM, self & ((1 << Self::SUM) - 1))
+    }
+}
+
+/// Adds number by number.
+fn add_all<P: Packed>(sums: &mut [P], terms: &[P]) {
+    sums.iter_mut().zip(terms).for_each(|(sum, term)| *sum += *term);
+}
 
 /// By index and number of neighbours, two integers: how many voxels, and the sum of |number x level - sum of neighbours|.
 ///
 /// Both are exact, whatever the order of the voxels.
-fn differences(block: &LevelBlock, slices: &Range<usize>, reach: Reach) -> Vec<u64> {
+fn differences<P: Packed>(block: &LevelBlock, slices: &Range<usize>, reach: Reach) -> Vec<u64> {
     let Reach([rx, ry, rz]) = reach;
     let stride = reach.voxels();
+    let voxels: Vec<P> =
+        block.levels.iter().map(|level| if *level > 0 { P::voxel(*level) } else { P::default() }).collect();
     let mut table = vec![0u64; block.width() * stride * 2];
     // Sums over the square around each cell, for the slices that the current one looks at.
-    let mut squares: Vec<Vec<u64>> = vec![vec![0; block.plane]; 2 * rz + 1];
-    let mut rows = vec![0u64; block.plane];
+    let mut squares: Vec<Vec<P>> = vec![vec![P::default(); block.plane]; 2 * rz + 1];
+    let mut rows = vec![P::default(); block.plane];
+    let mut cubes = vec![P::default(); block.row];
     let ring = squares.len();
     let first = slices.start as isize - rz as isize;
     for z in first..slices.end as isize + rz as isize {
         let slot = (z - first) as usize % ring;
-        square_sums(block, z, (rx, ry), &mut rows, &mut squares[slot]);
+        square_sums(block, z, (rx, ry), &voxels, &mut rows, &mut squares[slot]);
         // The slice in the middle of the ring has all that it looks at.
         let centre = z - rz as isize;
         if centre < slices.start as isize {
@@ -119,13 +168,16 @@ fn differences(block: &LevelBlock, slices: &Range<usize>, reach: Reach) -> Vec<u
         for y in 0..block.size[1] {
             let here = block.cells_of(y, centre as usize);
             let at = here.start % block.plane;
-            for (x, index) in block.cells[here].iter().enumerate().filter(|(_, index)| **index > 0) {
-                let own = u64::from(block.levels[usize::from(*index)]);
-                let sum = squares.iter().map(|square| square[at + x]).sum::<u64>() - (own | 1 << NUMBER);
-                let (number, sum) = (sum >> NUMBER, sum & ((1 << NUMBER) - 1));
-                let cell = (usize::from(*index) * stride + number as usize) * 2;
+            let cubes = &mut cubes[..here.len()];
+            cubes.fill(P::default());
+            squares.iter().for_each(|square| add_all(cubes, &square[at..]));
+            for (index, cube) in block.cells[here].iter().zip(cubes).filter(|(index, _)| **index > 0) {
+                let index = usize::from(*index);
+                *cube -= voxels[index];
+                let (number, sum) = cube.unpacked();
+                let cell = (index * stride + number as usize) * 2;
                 table[cell] += 1;
-                table[cell + 1] += (number * own).abs_diff(sum);
+                table[cell + 1] += (number * u64::from(block.levels[index])).abs_diff(sum);
             }
         }
     }
@@ -133,34 +185,38 @@ fn differences(block: &LevelBlock, slices: &Range<usize>, reach: Reach) -> Vec<u
 }
 
 /// Sums of a slice over the square around each of its cells.
-fn square_sums(block: &LevelBlock, z: isize, (rx, ry): (usize, usize), rows: &mut [u64], squares: &mut [u64]) {
+fn square_sums<P: Packed>(
+    block: &LevelBlock,
+    z: isize,
+    (rx, ry): (usize, usize),
+    voxels: &[P],
+    rows: &mut [P],
+    squares: &mut [P],
+) {
     let [nx, ny, nz] = block.size;
     if !(0..nz as isize).contains(&z) {
-        squares.fill(0);
+        squares.fill(P::default());
         return;
     }
     let z = z as usize;
     let plane = block.start(0, z) - block.start(0, z) % block.plane;
-    let packed = |index: u16| if index > 0 { u64::from(block.levels[usize::from(index)]) | 1 << NUMBER } else { 0 };
     let cells = &block.cells[plane..plane + block.plane];
     let origin = block.start(0, z) % block.plane;
-    let mut line = vec![0u64; block.row];
-    let mut sums = |y: usize, rows: &mut [u64]| {
+    let mut line = vec![P::default(); block.row];
+    let mut sums = |y: usize, rows: &mut [P]| {
         let start = origin + y * block.row;
-        line.iter_mut().zip(&cells[start - rx..]).for_each(|(value, index)| *value = packed(*index));
-        for (x, sum) in rows[start..start + nx].iter_mut().enumerate() {
-            *sum = line[x..=x + 2 * rx].iter().sum();
-        }
+        line.iter_mut().zip(&cells[start - rx..]).for_each(|(value, index)| *value = voxels[usize::from(*index)]);
+        let row = &mut rows[start..start + nx];
+        row.fill(P::default());
+        (0..=2 * rx).for_each(|step| add_all(row, &line[step..]));
     };
-    rows.fill(0);
     (0..ny).for_each(|y| sums(y, rows));
     for y in 0..ny {
         let start = origin + y * block.row;
-        let low = origin + y.saturating_sub(ry) * block.row;
-        squares[start..start + nx].copy_from_slice(&rows[low..low + nx]);
-        for other in y.saturating_sub(ry) + 1..=(y + ry).min(ny - 1) {
-            let from = origin + other * block.row;
-            squares[start..start + nx].iter_mut().zip(&rows[from..from + nx]).for_each(|(sum, row)| *sum += row);
+        let squares = &mut squares[start..start + nx];
+        squares.fill(P::default());
+        for other in y.saturating_sub(ry)..=(y + ry).min(ny - 1) {
+            add_all(squares, &rows[origin + other * block.row..]);
         }
     }
 }

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::block::LevelBlock;
 use super::directions::Direction;
-use super::lanes::{LANES, bits, groups, lanes, set};
+use super::lanes::{LANES, equal_in_any, groups, lanes, set};
 use super::matrix::{Cell, Matrix};
 use super::pairs::shifted;
 
@@ -201,11 +201,7 @@ fn lengthen(here: &[u16], before: &[u16], lengths_before: &[u16], lengths: &mut 
 
 /// Where runs of two voxels or more end.
 fn ends(here: &[u16; LANES], after: &[u16; LANES], lengths: &[u16; LANES]) -> u32 {
-    let mut flags = [0u8; LANES];
-    for (flag, ((cell, after), length)) in flags.iter_mut().zip(here.iter().zip(after).zip(lengths)) {
-        *flag = u8::from((cell != after) & (*length != 1) & (*cell != 0));
-    }
-    bits(&flags)
+    !equal_in_any([(here, after), (lengths, &[1; LANES]), (here, &[0; LANES])])
 }
 
 impl Tally {

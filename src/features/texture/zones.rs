@@ -137,7 +137,11 @@ impl Sets<'_> {
     }
 
     fn join(&mut self, a: usize, b: usize) {
-        let (a, b) = (self.root(a as u32), self.root(b as u32));
+        let (a, b) = (self.parents[a - self.base], self.parents[b - self.base]);
+        if a == b {
+            return;
+        }
+        let (a, b) = (self.root(a), self.root(b));
         let (low, high) = (a.min(b), a.max(b));
         self.parents[high as usize - self.base] = low;
     }
