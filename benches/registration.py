@@ -111,37 +111,52 @@ def elastix(case):
 
 
 def greedy(case):
-    from picsl_greedy import Greedy3D
-
-    fixed, moving = nifti(case)
     out = case / "greedy.mat"
-    run = f"-i {fixed} {moving} -a -dof 6 -ia-image-centers -m NMI -n 100x50x10 -threads {THREADS} -o {out}"
-    Greedy3D().execute(run)
+    run_greedy(*nifti(case), out)
     flip = np.diag([-1.0, -1.0, 1.0, 1.0])
     return flip @ np.loadtxt(out) @ flip, True
+
+
+def run_greedy(fixed, moving, out):
+    from picsl_greedy import Greedy3D
+
+    run = f"-i {fixed} {moving} -a -dof 6 -ia-image-centers -m NMI -n 100x50x10 -threads {THREADS} -o {out}"
+    Greedy3D().execute(run)
 
 
 def niftyreg(case):
-    from niftyreg import bin_path
-
-    fixed, moving = nifti(case)
     out = case / "aladin.txt"
-    command = [bin_path / "reg_aladin", "-ref", fixed, "-flo", moving, "-rigOnly", "-aff", out, "-res", case / "aladin.nii"]
-    subprocess.run([*command, "-omp", str(THREADS)], check=True, capture_output=True)
+    run_niftyreg(*nifti(case), out)
     flip = np.diag([-1.0, -1.0, 1.0, 1.0])
     return flip @ np.loadtxt(out) @ flip, True
 
 
+def run_niftyreg(fixed, moving, out):
+    from niftyreg import bin_path
+
+    command = [bin_path / "reg_aladin", "-ref", fixed, "-flo", moving, "-rigOnly", "-aff", out]
+    command += ["-res", out.with_name("aladin.nii"), "-omp", str(THREADS)]
+    subprocess.run(command, check=True, capture_output=True)
+
+
 def ants(case):
-    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(THREADS)
-    import ants
     import SimpleITK as sitk
 
-    fixed, moving = (ants.image_read(str(path)) for path in nifti(case))
-    found = ants.registration(fixed, moving, type_of_transform="Rigid", random_seed=1)
+    found = run_ants(*nifti(case))[1]
     found = sitk.CompositeTransform(sitk.ReadTransform(found["fwdtransforms"][0]))
     middle = found.GetNthTransform(0)
     return matrix(sitk.AffineTransform(middle) if "Affine" in middle.GetName() else sitk.Euler3DTransform(middle)), True
+
+
+def run_ants(fixed, moving):
+    """Seconds of computing, and what was found."""
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(THREADS)
+    import ants
+
+    fixed, moving = (ants.image_read(str(path)) for path in (fixed, moving))
+    began = time.perf_counter()
+    found = ants.registration(fixed, moving, type_of_transform="Rigid", random_seed=1)
+    return time.perf_counter() - began, found
 
 
 def nifti(case):

@@ -15,9 +15,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from registration import simpleitk_rigid
-
-THREADS = 2
+from registration import THREADS, run_ants, run_greedy, run_niftyreg, simpleitk_rigid
 
 
 def phantom(work):
@@ -87,37 +85,21 @@ def elastix(paths, kind):
 def greedy(paths, kind):
     if kind != "rigid":
         return None
-    from picsl_greedy import Greedy3D
-
     began = time.perf_counter()
-    out = paths[0].with_name("greedy.mat")
-    run = f"-i {paths[0]} {paths[1]} -a -dof 6 -ia-image-centers -m NMI -n 100x50x10 -threads {THREADS} -o {out}"
-    Greedy3D().execute(run)
+    run_greedy(*paths, paths[0].with_name("greedy.mat"))
     return time.perf_counter() - began
 
 
 def niftyreg(paths, kind):
     if kind != "rigid":
         return None
-    from niftyreg import bin_path
-
     began = time.perf_counter()
-    command = [bin_path / "reg_aladin", "-ref", paths[0], "-flo", paths[1], "-rigOnly", "-omp", str(THREADS)]
-    command += ["-aff", paths[0].with_suffix(".txt"), "-res", paths[0].with_name("aladin.nii")]
-    subprocess.run(command, check=True, capture_output=True)
+    run_niftyreg(*paths, paths[0].with_suffix(".txt"))
     return time.perf_counter() - began
 
 
 def ants(paths, kind):
-    if kind != "rigid":
-        return None
-    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(THREADS)
-    import ants
-
-    fixed, moving = (ants.image_read(str(path)) for path in paths)
-    began = time.perf_counter()
-    ants.registration(fixed, moving, type_of_transform="Rigid", random_seed=1)
-    return time.perf_counter() - began
+    return run_ants(*paths)[0] if kind == "rigid" else None
 
 
 def resampling(bench):

@@ -8,7 +8,7 @@ use crate::fuse::{Bundle, CLINICAL, Patient, PatientBlock, Prediction, Refusal, 
 use crate::harmonise::{BatchRules, Covariate};
 use crate::report::{ImageSeries, MeasurementGroup, ModelOutput, ModelRefusal};
 use crate::table::fusion::{self, BundleFile, clinic, clinical_values};
-use crate::table::{TableError, batch_of, batch_rules, clinical_of, column_name, patient_of};
+use crate::table::{TableError, batch_of, batch_rules, clinical_of, column_name, patient_among};
 
 /// What is known of the case beside its measurements.
 struct Known<'a> {
@@ -118,7 +118,7 @@ fn not_fused(subject: &str, reason: &str, remarks: &mut Remarks<'_>) {
 fn known<'a>(name: &'a str, images: &[ImageSeries], job: &Job<'_>) -> Result<Known<'a>, TableError> {
     let file = fusion::active(&job.config.storage.directory, name)?;
     let rules = batch_rules(job.config.batch.rules.as_deref())?;
-    let patient = images.iter().map(|image| patient_of(&image.header)).find(|id| !id.is_empty()).unwrap_or_default();
+    let patient = patient_among(images.iter().map(|image| &*image.header));
     let storage = &job.config.storage.directory;
     let table = clinical_of(storage, job.config.clinical.table.as_deref(), &patient)?;
     let clinic = clinic(images.iter().map(|image| &*image.header), &table);

@@ -8,7 +8,7 @@ use crate::config::Protocol;
 use crate::finding::FindingKind;
 use crate::harmonise::{BatchRules, Covariate};
 use crate::report::{ImageSeries, MeasurementGroup};
-use crate::table::{ActiveModels, TableError, batch_rules, clinical_of, harmonise_case, patient_of};
+use crate::table::{ActiveModels, TableError, batch_rules, clinical_of, harmonise_case, patient_among};
 
 /// Gives the values their harmonised twins, or says why they stay as they were measured.
 pub(super) fn harmonise(
@@ -56,6 +56,6 @@ fn in_force(
     images: &[ImageSeries],
 ) -> Result<(ActiveModels, BatchRules, Vec<Covariate>), TableError> {
     let models = ActiveModels::load(&ActiveModels::folder(storage), name)?;
-    let patient = images.iter().map(|image| patient_of(&image.header)).find(|id| !id.is_empty()).unwrap_or_default();
+    let patient = patient_among(images.iter().map(|image| &*image.header));
     Ok((models, batch_rules(rules)?, clinical_of(storage, clinical, &patient)?))
 }

@@ -111,7 +111,7 @@ impl CohortRow {
         }
         let reference = case.images.iter().find(|image| image.role == case.reference_role).or(case.images.first());
         let told = |tag| reference.map(|image| text(&image.header, tag)).unwrap_or_default();
-        let patient = reference.map(|image| patient_of(&image.header)).unwrap_or_default();
+        let patient = patient_among(reference.map(|image| &*image.header));
         let (mut age, mut sex) = (None, None);
         for covariate in header_covariates(case.images.iter().map(|image| &*image.header)) {
             match covariate.values {
@@ -145,10 +145,15 @@ impl CohortRow {
 
 /// How tables name the patient of a header: Patient ID (0010,0020), with `@` and its issuer (0010,0021) where there is one;
 /// empty where there is no id.
-#[must_use]
-pub fn patient_of(header: &InMemDicomObject) -> String {
+fn patient_of(header: &InMemDicomObject) -> String {
     let (id, issuer) = (text(header, tags::PATIENT_ID), text(header, tags::ISSUER_OF_PATIENT_ID));
     if id.is_empty() || issuer.is_empty() { id } else { format!("{id}@{issuer}") }
+}
+
+/// The patient whom the first of these headers with an id names, as tables name it (with `@` and the issuer where there is
+/// one); empty where none does.
+pub fn patient_among<'a>(headers: impl IntoIterator<Item = &'a InMemDicomObject>) -> String {
+    headers.into_iter().map(patient_of).find(|patient| !patient.is_empty()).unwrap_or_default()
 }
 
 /// The folder of the rows.

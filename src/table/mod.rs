@@ -25,7 +25,7 @@ mod wide;
 
 pub use active::{ActiveModels, BlockHarmonised, column_name, harmonise_case};
 pub use clinical::{ClinicalValue, clinical_of, put_clinical, put_covariates};
-pub use cohort::{BATCH_COLUMN, Cohort, CohortBlock, CohortRow, CohortTable, PATIENT_COLUMN, patient_of, table_of};
+pub use cohort::{BATCH_COLUMN, Cohort, CohortBlock, CohortRow, CohortTable, PATIENT_COLUMN, patient_among, table_of};
 pub use combat_file::{CombatContent, CombatFile};
 pub use drift::{BlockDrift, drift_of_cohort};
 pub use error::TableError;
