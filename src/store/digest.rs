@@ -15,17 +15,40 @@ use super::part10::read_meta;
 #[serde(try_from = "String", into = "String")]
 pub struct Digest([u8; 32]);
 
-/// A digest in the making: takes the bytes as they come.
+/// What BLAKE3 digests side by side on the widest processors: 16 chunks of 1 KiB. A piece that begins or ends within such
+/// a step costs more, as its chunks are done one after the other.
+const STEP_BYTES: usize = 16 << 10;
+
+/// A digest in the making: takes the bytes as they come, and digests them in whole steps.
 #[derive(Debug, Default)]
-pub(super) struct Digester(Box<blake3::Hasher>);
+pub(super) struct Digester {
+    hasher: Box<blake3::Hasher>,
+    /// What is not digested yet: less than a step.
+    rest: Vec<u8>,
+}
 
 impl Digester {
-    pub(super) fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
+    pub(super) fn update(&mut self, mut bytes: &[u8]) {
+        if !self.rest.is_empty() {
+            let (now, later) = bytes.split_at(bytes.len().min(STEP_BYTES - self.rest.len()));
+            self.rest.extend_from_slice(now);
+            if self.rest.len() < STEP_BYTES {
+                return;
+            }
+            self.hasher.update(&self.rest);
+            self.rest.clear();
+            bytes = later;
+        }
+        let (now, later) = bytes.split_at(bytes.len() - bytes.len() % STEP_BYTES);
+        self.hasher.update(now);
+        self.rest.extend_from_slice(later);
     }
 
-    pub(super) fn finish(&self) -> Digest {
-        Digest(*self.0.finalize().as_bytes())
+    /// The digest of all that came so far.
+    pub(super) fn finish(&mut self) -> Digest {
+        self.hasher.update(&self.rest);
+        self.rest.clear();
+        Digest(*self.hasher.finalize().as_bytes())
     }
 }
 
@@ -113,5 +136,11 @@ mod tests {
         let mut digester = Digester::default();
         bytes.chunks(16_378).for_each(|piece| digester.update(piece));
         assert_eq!(digester.finish(), Digest::of(&bytes));
+        for n_bytes in [0, 1, STEP_BYTES - 1, STEP_BYTES, STEP_BYTES + 1, 100_000] {
+            let mut digester = Digester::default();
+            let (first, second) = bytes.split_at(n_bytes);
+            [first, second, &[]].into_iter().for_each(|piece| digester.update(piece));
+            assert_eq!(digester.finish(), Digest::of(&bytes), "{n_bytes}");
+        }
     }
 }

@@ -80,8 +80,18 @@ impl Disk {
         if self.durability != Durability::Full {
             return Ok(());
         }
-        let sync = |directory: &Path| File::open(directory)?.sync_all();
-        self.syncs.sync(directory, sync).map_err(StoreError::io("syncing a directory"))
+        self.syncs.sync(directory, sync_names).map_err(StoreError::io("syncing a directory"))
+    }
+
+    /// Makes the bytes of a file and its name in a directory durable, where the durability asks for it.
+    fn sync_both(&self, file: &File, directory: &Path) -> Result<(), StoreError> {
+        if self.durability != Durability::Full {
+            return self.sync_file(file);
+        }
+        // Noted first: a sync of the directory that somebody else begins while the file is synced does this name too.
+        let change = self.syncs.changed(directory);
+        self.sync_file(file)?;
+        change.sync(sync_names).map_err(StoreError::io("syncing a directory"))
     }
 
     /// Makes a directory under `root` with all its parents, each durable in its own parent.
@@ -115,7 +125,7 @@ impl Disk {
     /// gives it away at the next start.
     pub(super) fn place(&self, root: &Path, file: &File, from: &Path, to: &Path) -> Result<(), StoreError> {
         let directory = self.move_under(root, from, to)?;
-        let synced = self.sync_file(file).and_then(|()| self.sync_directory(directory));
+        let synced = self.sync_both(file, directory);
         if synced.is_err() {
             // What cannot be removed either is compared at the next start.
             let _ = fs::remove_file(to);
@@ -173,6 +183,10 @@ impl Disk {
     pub(super) fn forget(&self, directory: &Path) {
         lock(&self.known).retain(|known| !known.starts_with(directory));
     }
+}
+
+fn sync_names(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
 }
 
 /// What a half-written small file ends with.

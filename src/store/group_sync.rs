@@ -1,8 +1,8 @@
 //! Group commit of directories: callers that come while a directory is being synced share the next sync.
 //!
 //! A caller has changed the directory before it comes here, so it waits for a sync that began after that: the one that it
-//! does itself, or the next one that somebody else does. Each is woken once, when its sync is done, but for the one that
-//! does the next.
+//! does itself, or the next one that somebody else does. It may note its change, do something else, and come later: by
+//! then somebody else may have done it. Each is woken once, when its sync is done, but for the one that does the next.
 
 use std::collections::HashMap;
 use std::io;
@@ -42,10 +42,14 @@ struct State {
 impl GroupSync {
     /// Returns when a sync of the directory that began after this call has ended.
     pub(super) fn sync(&self, directory: &Path, sync: impl Fn(&Path) -> io::Result<()>) -> io::Result<()> {
+        self.changed(directory).sync(sync)
+    }
+
+    /// Notes that the directory was changed before this call.
+    pub(super) fn changed<'a>(&'a self, directory: &'a Path) -> Change<'a> {
         let rounds = self.enter(directory);
-        let outcome = rounds.share(|| sync(directory));
-        self.leave(directory);
-        outcome
+        let wanted = lock(&rounds.state).begun + 1;
+        Change { of: self, directory, rounds, wanted }
     }
 
     fn enter(&self, directory: &Path) -> Arc<Rounds> {
@@ -66,18 +70,41 @@ impl GroupSync {
     }
 }
 
+/// A change of a directory that is to be durable.
+#[derive(Debug)]
+pub(super) struct Change<'a> {
+    of: &'a GroupSync,
+    directory: &'a Path,
+    rounds: Arc<Rounds>,
+    /// The first sync that began after it.
+    wanted: u64,
+}
+
+impl Change<'_> {
+    /// Returns when a sync of the directory that began after the change has ended: at once where somebody else did it.
+    pub(super) fn sync(self, sync: impl Fn(&Path) -> io::Result<()>) -> io::Result<()> {
+        self.rounds.share(self.wanted, || sync(self.directory))
+    }
+}
+
+impl Drop for Change<'_> {
+    fn drop(&mut self) {
+        self.of.leave(self.directory);
+    }
+}
+
 impl Rounds {
-    fn share(&self, sync: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    /// Returns when the sync of this number, or a later one, has ended.
+    fn share(&self, wanted: u64, sync: impl Fn() -> io::Result<()>) -> io::Result<()> {
         let mut state = lock(&self.state);
-        let wanted = state.begun + 1;
-        while state.is_running {
+        while state.finished < wanted && state.is_running {
             let awaited = parity(wanted.max(state.begun));
             state.n_waiting[awaited] += 1;
             state = self.ended[awaited].wait(state).unwrap_or_else(PoisonError::into_inner);
             state.n_waiting[awaited] -= 1;
-            if wanted <= state.finished {
-                return Ok(());
-            }
+        }
+        if wanted <= state.finished {
+            return Ok(());
         }
         state.is_running = true;
         state.begun += 1;
@@ -134,6 +161,32 @@ mod tests {
             }
         });
         assert!(n_syncs.load(Ordering::SeqCst) < 800 / 3, "{n_syncs:?}");
+        assert!(lock(&group.directories).is_empty());
+    }
+
+    #[test]
+    fn a_change_is_done_by_a_sync_that_somebody_else_began_after_it_and_by_none_that_ran_already() {
+        let (group, n_syncs) = (GroupSync::default(), AtomicU64::new(0));
+        let directory = Path::new("a");
+        let sync = |_: &Path| {
+            n_syncs.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        };
+        let change = group.changed(directory);
+        group.sync(directory, sync).unwrap();
+        change.sync(|_| Err(io::ErrorKind::Other.into())).unwrap();
+        assert_eq!(n_syncs.load(Ordering::SeqCst), 1);
+        let during = Mutex::new(None);
+        group
+            .sync(directory, |at| {
+                *lock(&during) = Some(group.changed(directory));
+                sync(at)
+            })
+            .unwrap();
+        lock(&during).take().unwrap().sync(sync).unwrap();
+        assert_eq!(n_syncs.load(Ordering::SeqCst), 3);
+        // A change whose maker gave up holds nothing.
+        drop(group.changed(directory));
         assert!(lock(&group.directories).is_empty());
     }
 
