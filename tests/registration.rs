@@ -188,5 +188,6 @@ fn half_of_a_bend_of_eight_millimetres_is_found_and_nothing_folds() {
         let mean = |kind: usize| errors.iter().map(|error| error[kind]).sum::<f64>() / errors.len() as f64;
         println!("{scan:?}: {:.2} mm, left rigid {:.2} mm, of {errors:.2?}", mean(0), mean(1));
         assert!(mean(0) < 0.6 * mean(1), "{scan:?}: {errors:?}");
+        assert!(mean(0) <= 1.5, "{scan:?}: {errors:?}");
     }
 }

@@ -42,8 +42,8 @@ const RAISE: f64 = 4.0;
 const NODES_PER_CONTROL: f64 = 4.0;
 /// The parts in which gradients are summed.
 const PARTS: usize = 8;
-/// Iterations at each level.
-const ITERATIONS_MAX: usize = 60;
+/// Iterations at each level: after 60 a bend of the synthetic patient lies up to 0.6 mm from where it ends.
+const ITERATIONS_MAX: usize = 150;
 
 /// The best field before a linear map; `None` where every one that was found folds.
 pub(super) fn deform(pyramid: &Pyramid, linear: &Affine, settings: &Estimation) -> Option<Deformation> {

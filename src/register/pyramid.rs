@@ -58,21 +58,25 @@ impl Pyramid {
     /// The sharper image is blurred to the resolution of the coarser one; a coarser level has twice the spacing and a blur of
     /// six tenths of it. CT values enter above air, so that nothing depends on where zero is.
     pub fn new(pair: &Pair<'_>, settings: &Estimation) -> Result<Self, NoEstimate> {
-        Self::build(pair, settings, Uptake::Linear)
+        Self::build(pair, settings, Uptake::Linear, 0.0)
     }
 
-    /// The pyramid that a bend is sought on: more samples, and a PET by the root of its uptake.
+    /// The pyramid that a bend is sought on: more samples, a PET by the root of its uptake, and a blur that evens out noise.
     ///
     /// A rigid map has six numbers and finds them at the edges of the body and of what is hot. A bend has its own for every
     /// place, and where fat and muscle fall into one bin it draws the body in to make the image simpler.
+    ///
+    /// Interpolation averages the noise between voxel centres and leaves it at them. Where that pattern is in both images the
+    /// measure gains by laying one on the other, and a bend follows it: a blur of half the longest voxel edge hides it.
     pub fn bending(pair: &Pair<'_>, settings: &Estimation) -> Result<Self, NoEstimate> {
         let finer = Estimation { n_samples: settings.n_samples_bending, ..*settings };
-        Self::build(pair, &finer, Uptake::Root)
+        let sigma_least = settings.bending_blur_per_voxel * longest_edge_mm(pair);
+        Self::build(pair, &finer, Uptake::Root, sigma_least)
     }
 
-    fn build(pair: &Pair<'_>, settings: &Estimation, uptake: Uptake) -> Result<Self, NoEstimate> {
+    fn build(pair: &Pair<'_>, settings: &Estimation, uptake: Uptake, sigma_least: f64) -> Result<Self, NoEstimate> {
         let spacing = spacing_mm(&pair.fixed.geometry, &pair.moving.geometry, settings);
-        let sigma = common_sigma_mm(pair, settings).max(0.5 * spacing * settings.blur_per_spacing);
+        let sigma = common_sigma_mm(pair, settings).max(0.5 * spacing * settings.blur_per_spacing).max(sigma_least);
         let at_finest = |image: &Volume<f32>, psf: &Psf| {
             let extra = psf.sigma_mm().map(|own| (sigma * sigma - own * own).max(0.0).sqrt());
             reduce(image, [spacing; 3], extra)
@@ -151,6 +155,12 @@ fn common_sigma_mm(pair: &Pair<'_>, settings: &Estimation) -> f64 {
         sigma[1]
     };
     settings.blur_share * middle(&pair.fixed_psf).max(middle(&pair.moving_psf))
+}
+
+/// The longest edge of a voxel of either image.
+fn longest_edge_mm(pair: &Pair<'_>) -> f64 {
+    let edges = pair.fixed.geometry.spacing_mm.into_iter().chain(pair.moving.geometry.spacing_mm);
+    edges.fold(0.0, f64::max)
 }
 
 /// The middle of a mask; the middle of the grid where it is empty.

@@ -86,6 +86,8 @@ pub struct Estimation {
     pub bending_weight_mm2: f64,
     /// What compression costs: the measure that a mean squared divergence of 1 is worth.
     pub compression_weight: f64,
+    /// The standard deviation to which both images are blurred at least for a map that bends, in longest edges of their voxels.
+    pub bending_blur_per_voxel: f64,
     /// Samples for a map that bends: several for each control point.
     pub n_samples_bending: usize,
     /// Draws of the bootstrap behind the covariance; 0 leaves it out.
@@ -114,6 +116,7 @@ impl Default for Estimation {
             control_spacing_mm: 20.0,
             bending_weight_mm2: 400.0,
             compression_weight: 1.0,
+            bending_blur_per_voxel: 0.5,
             n_samples_bending: 400_000,
             bootstrap_draws: 20,
             sigma_floor_mm: 0.5,
