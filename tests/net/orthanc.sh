@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The daemon's results by STOW-RS to a real Orthanc with its DICOMweb plugin (Debian: orthanc, orthanc-dicomweb, dcmtk, curl, jq):
-# every document arrives, once, byte for byte. Usage: tests/net/orthanc.sh [PROGRAM]
+# every document arrives, once, byte for byte. Before that C-FIND and C-MOVE from it. Usage: tests/net/orthanc.sh [PROGRAM]
 set -euo pipefail
+cargo test --locked --test net -- --ignored orthanc
 program=$(readlink -f "${1:-target/debug/radiomicsd}")
 work=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$work"' EXIT

@@ -1,4 +1,4 @@
-//! What an object names and did not come is asked of a PACS: dcmtk's `dcmqrscp`, and Orthanc.
+//! What an object names and did not come is asked of a PACS: dcmtk's `dcmqrscp`, pynetdicom, and (on demand) Orthanc.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::deliver::destination;
 use crate::shared::archive::Archive;
+use crate::shared::{free_port, pynetdicom};
 use crate::support::{Server, dcmtk, open_settings, run, said, slice_uid, title, uid, until, write_slices};
 
 /// An archive that has these files and moves them to a node called TEST.
@@ -137,8 +138,45 @@ async fn what_a_peer_has_is_found_and_moved_or_told_why_not() {
     assert!(error.to_string().contains("none of the presentation contexts"), "{error}");
 }
 
+/// An archive that tells of another study first, then how much it has of the study that is asked for, and refuses `1.2.99`.
+const COUNTING: &str = r#"
+import sys
+from pydicom.dataset import Dataset
+from pynetdicom import AE, evt
+def find(event):
+    keys = event.identifier
+    assert keys.QueryRetrieveLevel == "STUDY" and "NumberOfStudyRelatedInstances" in keys
+    if keys.StudyInstanceUID == "1.2.99":
+        yield 0xA700, None
+        return
+    for study, number in (("1.2.3", 7), (keys.StudyInstanceUID, 4321)):
+        found = Dataset()
+        found.QueryRetrieveLevel = "STUDY"
+        found.StudyInstanceUID = study
+        found.NumberOfStudyRelatedInstances = number
+        yield 0xFF00, found
+ae = AE(ae_title="TEST")
+ae.add_supported_context("1.2.840.10008.5.1.4.1.2.2.1")
+ae.start_server(("127.0.0.1", int(sys.argv[1])), evt_handlers=[(evt.EVT_C_FIND, find)])
+"#;
+
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_archive_has_of_the_study_is_told_and_what_nothing_names_of_it_is_not_retrieved() {
+async fn a_peer_that_counts_says_how_much_it_has_of_the_study_that_is_asked_for() {
+    let Some(mut python) = pynetdicom(COUNTING) else { return };
+    let port = free_port();
+    let mut child = python.arg(port.to_string()).spawn().unwrap();
+    until(|| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()).await;
+    let answer = find_study(&destination(port), &uid("1.2.77")).await;
+    let refused = find_study(&destination(port), &uid("1.2.99")).await;
+    let _ = child.kill();
+    let _ = child.wait();
+    assert_eq!(answer.unwrap(), Some(4321));
+    assert!(refused.unwrap_err().to_string().contains("A700"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "asks an Orthanc: tests/net/orthanc.sh runs it"]
+async fn what_orthanc_has_of_the_study_is_told_and_what_nothing_names_of_it_is_not_retrieved() {
     let server = Server::start(open_settings()).await;
     let Some(archive) = Archive::start_orthanc("TEST", server.address.port()) else { return };
     // The structure set names the CT and the PET.
