@@ -61,7 +61,8 @@ impl Pyramid {
         Self::build(pair, settings, Uptake::Linear, 0.0)
     }
 
-    /// The pyramid that a bend is sought on: more samples, a PET by the root of its uptake, and a blur that evens out noise.
+    /// The pyramid that a bend is sought on: more samples and bins, a PET by the root of its uptake, and a blur that evens out
+    /// noise.
     ///
     /// A rigid map has six numbers and finds them at the edges of the body and of what is hot. A bend has its own for every
     /// place, and where fat and muscle fall into one bin it draws the body in to make the image simpler.
@@ -69,7 +70,7 @@ impl Pyramid {
     /// Interpolation averages the noise between voxel centres and leaves it at them. Where that pattern is in both images the
     /// measure gains by laying one on the other, and a bend follows it: a blur of half the longest voxel edge hides it.
     pub fn bending(pair: &Pair<'_>, settings: &Estimation) -> Result<Self, NoEstimate> {
-        let finer = Estimation { n_samples: settings.n_samples_bending, ..*settings };
+        let finer = Estimation { n_samples: settings.n_samples_bending, bins: settings.bins_bending, ..*settings };
         let sigma_least = settings.bending_blur_per_voxel * longest_edge_mm(pair);
         Self::build(pair, &finer, Uptake::Root, sigma_least)
     }

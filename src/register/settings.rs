@@ -88,6 +88,8 @@ pub struct Estimation {
     pub compression_weight: f64,
     /// The standard deviation to which both images are blurred at least for a map that bends, in longest edges of their voxels.
     pub bending_blur_per_voxel: f64,
+    /// Histogram bins at the finest resolution for a map that bends: within wide ones an edge moves unseen.
+    pub bins_bending: usize,
     /// Samples for a map that bends: several for each control point.
     pub n_samples_bending: usize,
     /// Draws of the bootstrap behind the covariance; 0 leaves it out.
@@ -117,6 +119,7 @@ impl Default for Estimation {
             bending_weight_mm2: 400.0,
             compression_weight: 1.0,
             bending_blur_per_voxel: 0.5,
+            bins_bending: 256,
             n_samples_bending: 400_000,
             bootstrap_draws: 20,
             sigma_floor_mm: 0.5,
