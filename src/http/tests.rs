@@ -10,12 +10,13 @@ use super::api::{CaseDetail, CaseList};
 use super::{AssociationView, HttpState, NodeSnapshot, Token, serve};
 use crate::case::{CaseId, CaseSpec, RoleInput};
 use crate::clock::Timestamp;
-use crate::dicom::facts::{InstanceFacts, InstanceKind};
+use crate::dicom::facts::InstanceFacts;
 use crate::dicom::likeness;
 use crate::dicom::uid::Uid;
 use crate::finding::{Finding, FindingKind};
 use crate::metrics::{CaseOutcome, DeliveryOutcome, Metrics};
 use crate::report::{Document, DocumentKind};
+use crate::store::tests::fixture;
 use crate::store::{CaseRecord, CaseState, Durability, Holding, Origin, Store, StoreSettings};
 
 /// A UID that must not appear anywhere.
@@ -244,7 +245,8 @@ async fn cases_come_as_json_that_reads_back() {
 async fn what_a_peer_holds_of_a_study_stands_beside_what_came_of_it() {
     let server = start(None, None, 0).await;
     server.fill();
-    let facts = instance();
+    let uid = |text: &str| Uid::parse(text).unwrap();
+    let facts = InstanceFacts { series: uid(SERIES), study: uid("1.2.840.99999.1"), ..fixture::facts(1, 1) };
     let mut incoming = server.store.begin().unwrap();
     incoming.write(b"data set").unwrap();
     let origin = Origin { calling_ae: "CT".to_owned(), received_at: at(0), may_correct: false };
@@ -260,25 +262,6 @@ async fn what_a_peer_holds_of_a_study_stands_beside_what_came_of_it() {
     // All is here: there is nothing to remark.
     server.store.note_holding(&facts.study, Holding { peer: "PACS".to_owned(), n_instances: 1, said_at: at(9) });
     assert!(!server.get("/").await.1.contains("PACS holds"));
-}
-
-fn instance() -> InstanceFacts {
-    let uid = |text: &str| Uid::parse(text).unwrap();
-    InstanceFacts {
-        sop_class: uid("1.2.840.10008.5.1.4.1.1.2"),
-        sop_instance: uid("1.2.840.99999.1.77.1"),
-        series: uid(SERIES),
-        study: uid("1.2.840.99999.1"),
-        transfer_syntax: uid("1.2.840.10008.1.2.1"),
-        patient: Default::default(),
-        modality: "CT".to_owned(),
-        kind: InstanceKind::Other,
-        frame_of_reference: None,
-        made_at: String::new(),
-        study_date: String::new(),
-        own_product: false,
-        attributes: Default::default(),
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

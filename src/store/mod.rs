@@ -27,7 +27,7 @@ mod results;
 mod retention;
 mod sled;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod withdraw;
 
 use std::collections::HashSet;

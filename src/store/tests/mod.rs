@@ -1,7 +1,7 @@
 //! The store as its callers see it, on real directories.
 
 mod correct;
-mod fixture;
+pub(crate) mod fixture;
 mod holdings;
 mod outbox;
 mod property;
