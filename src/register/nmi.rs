@@ -7,7 +7,7 @@
 //! bending then weigh about as much beside it. The weight of a sample falls from one to zero over the last voxel of the
 //! moving field of view, so that samples that leave it make no jump.
 //!
-//! Samples are worked on in parts of fixed size whose sums are added in order: the result is the same bits for any number of
+//! Samples are worked on in parts of one size whose sums are added in order: the result is the same bits for any number of
 //! threads. Cost: one pass for the value, a second for the gradient; nothing is allocated but the scratch memory, once.
 
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
@@ -22,8 +22,10 @@ use super::settings::Similarity;
 use crate::image::Affine;
 use crate::math::linalg::{self, Mat3};
 
-/// Samples of one part.
-const PART: usize = 2048;
+/// Samples of one part at least: fewer are not worth a histogram of their own.
+const PART_MIN: usize = 2048;
+/// Parts at most, so that wide histograms do not fill the memory: 64 of 256 x 256 bins are 17 MB.
+const PARTS_MAX: usize = 64;
 
 /// What is measured at one transform.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -81,10 +83,10 @@ impl<'a> Measure<'a> {
     /// The measure alone.
     pub fn value(&self, map: &Affine, scratch: &mut Scratch) -> Value {
         let path = self.path(map);
-        let cells = self.cells();
+        let (cells, part) = (self.cells(), self.part());
         scratch.histograms.clear();
-        scratch.histograms.resize(self.samples.len().div_ceil(PART) * cells, 0.0);
-        let parts = scratch.histograms.par_chunks_mut(cells).zip(self.samples.parts(PART));
+        scratch.histograms.resize(self.samples.len().div_ceil(part) * cells, 0.0);
+        let parts = scratch.histograms.par_chunks_mut(cells).zip(self.samples.parts(part));
         parts.for_each(|(histogram, (positions, bins))| {
             for (position, fixed) in positions.iter().zip(bins) {
                 let at = path.at(position);
@@ -101,10 +103,11 @@ impl<'a> Measure<'a> {
         let joint = self.joint(map, self.samples.positions(), scratch);
         let value = joint.value(self.weight_max);
         let table = joint.derivative();
+        let part = self.part();
         let sums: Vec<Sums> = scratch
             .terms
-            .par_chunks(PART)
-            .zip(self.samples.parts(PART))
+            .par_chunks(part)
+            .zip(self.samples.parts(part))
             .map(|(terms, (positions, bins))| {
                 let mut sums = Sums::default();
                 for ((term, position), fixed) in terms.iter().zip(positions).zip(bins) {
@@ -149,12 +152,12 @@ impl<'a> Measure<'a> {
     /// Looks up every sample, at its own position or where it was moved, and makes the joint histogram.
     fn joint(&self, map: &Affine, positions: &[[f32; 3]], scratch: &mut Scratch) -> Joint {
         let path = self.path(map);
-        let cells = self.cells();
+        let (cells, part) = (self.cells(), self.part());
         scratch.histograms.clear();
-        scratch.histograms.resize(self.samples.len().div_ceil(PART) * cells, 0.0);
+        scratch.histograms.resize(self.samples.len().div_ceil(part) * cells, 0.0);
         scratch.terms.resize(self.samples.len(), Term::default());
-        let parts = scratch.histograms.par_chunks_mut(cells).zip(self.samples.bins().par_chunks(PART));
-        let parts = parts.zip(positions.par_chunks(PART)).zip(scratch.terms.par_chunks_mut(PART));
+        let parts = scratch.histograms.par_chunks_mut(cells).zip(self.samples.bins().par_chunks(part));
+        let parts = parts.zip(positions.par_chunks(part)).zip(scratch.terms.par_chunks_mut(part));
         parts.for_each(|(((histogram, bins), positions), terms)| {
             for ((position, fixed), term) in positions.iter().zip(bins).zip(terms) {
                 let (bin, weight, slope, taper) = self.moving.value_and_slope(path.at(position));
@@ -165,6 +168,11 @@ impl<'a> Measure<'a> {
             }
         });
         self.summed(&scratch.histograms)
+    }
+
+    /// Samples of one part: a matter of their number alone, never of the threads.
+    fn part(&self) -> usize {
+        self.samples.len().div_ceil(PARTS_MAX).max(PART_MIN)
     }
 
     fn cells(&self) -> usize {
