@@ -255,14 +255,15 @@ def main():
         if offset.any():
             print(f"{patient.name}: drawn {np.round(offset, 1)} mm apart", file=sys.stderr)
         native = {name: [] for name in programs}
+        grid = score.points(str(group[0]), 16.0)[0]
         for case in group:
             points, truth, _, _ = score.points(str(case))
-            grid = score.points(str(group[0]), 16.0)[0]
+            at_header, at_drawing = truth.fwd(points), truth.fwd(points + offset)
             for name in programs:
                 found, trusted, seconds = ours(args, case) if name == "radiomicsd" else theirs(name, case)
                 placed = score.apply(found, points)
-                error = np.linalg.norm(placed - truth.fwd(points), axis=1)
-                as_drawn = np.linalg.norm(placed - truth.fwd(points + offset), axis=1)
+                error = np.linalg.norm(placed - at_header, axis=1)
+                as_drawn = np.linalg.norm(placed - at_drawing, axis=1)
                 rows[name].append((float(np.median(error)), trusted, seconds, float(np.median(as_drawn))))
                 native[name].append(truth.inv(score.apply(found, grid)))
                 told = f"{case.name} {name}: {np.median(error):.2f} mm, {'trusted' if trusted else 'flagged'}, {seconds:.2f} s"
