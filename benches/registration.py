@@ -4,10 +4,11 @@
     cargo build --release
     pip install numpy scipy pydicom SimpleITK [itk-elastix picsl-greedy niftyreg antspyx]
     python3 benches/registration.py --patients SARCOMA_FOLDER --tools CASE_TOOLS --work FOLDER
-        [--moving PET] [--program target/release/radiomicsd] [--n 10] [--peers simpleitk,elastix,greedy,niftyreg,ants] [--chart FILE.png]
+        [--moving PET] [--program target/release/radiomicsd] [--n 10] [--seed 1000]
+        [--peers simpleitk,elastix,greedy,niftyreg,ants] [--chart FILE.png]
 
 Each patient folder holds CT/image and PET/image (or MR_T1/image) as DICOM; the case tools are make_case.py, score.py and
-scatter.py. Every patient is moved four times: twice `resample`, once `deform`, once `header`; 2 to 15 degrees and 5 to 30 mm.
+scatter.py. Every patient is moved four times: twice `resample`, once `deform`, once `header`; 2 to 15 degrees and 5 to 30 mm; another --seed makes other motions.
 Cases and other programs' answers that are there already are used again. Printed, for each program: the median and the 95th percentile over the cases
 of the case's median target registration error, the cases beyond 5 mm, how many of these were not flagged, how many of the
 others were, and the scatter of the native alignment that the estimates imply. The sarcoma patients' own alignment is good
@@ -28,11 +29,11 @@ THREADS = 2
 
 
 def make(args, patient, number, motion):
-    case = args.work / f"CT-{args.moving}" / f"{patient.name}-{motion}"
+    case = args.work / f"CT-{args.moving}{f'-{args.seed}' if args.seed else ''}" / f"{patient.name}-{motion}"
     if not (case / "truth.json").exists():
         command = [sys.executable, "-W", "ignore", args.tools / "make_case.py", "--fixed", patient / "CT/image"]
         command += ["--moving", patient / args.moving / "image", "--out", case, "--kind", KINDS[motion]]
-        command += ["--seed", str(10 * (number + 1) + motion)]
+        command += ["--seed", str(args.seed + 10 * (number + 1) + motion)]
         subprocess.run(command, check=True, cwd=args.tools, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
     return case
 
@@ -237,6 +238,7 @@ def main():
     parser.add_argument("--moving", default="PET")
     parser.add_argument("--program", default="target/release/radiomicsd")
     parser.add_argument("--n", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0, help="added to the seed of every case: other motions of the same patients")
     parser.add_argument("--peers", default="")
     parser.add_argument("--chart", type=pathlib.Path, help="also draw every case's error (needs matplotlib)")
     args = parser.parse_args()

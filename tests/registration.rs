@@ -3,11 +3,16 @@
 // Helpers of tests are tests.
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 
+mod shared;
+
+use radiomicsd::finding::{FindingKind, Policies};
 use radiomicsd::image::{Displacement, Geometry, Interpolation, Modality, Psf, Transform, Volume, resample};
 use radiomicsd::math::linalg::{self, Vec3};
 use radiomicsd::math::random::Stream;
 use radiomicsd::phantom::{GridSettings, Offset, Phantom, PhantomSettings, Scan};
+use radiomicsd::pipeline::{PairJob, register_files};
 use radiomicsd::register::{Estimation, Pair, Registration, Settings, TransformKind, register};
+use radiomicsd::table::ResolutionTable;
 
 /// The body on grids of a few millimetres; PET and MR see more of it than the CT.
 fn settings() -> PhantomSettings {
@@ -189,5 +194,35 @@ fn half_of_a_bend_of_eight_millimetres_is_found_and_nothing_folds() {
         println!("{scan:?}: {:.2} mm, left rigid {:.2} mm, of {errors:.2?}", mean(0), mean(1));
         assert!(mean(0) < 0.6 * mean(1), "{scan:?}: {errors:?}");
         assert!(mean(0) <= 1.5, "{scan:?}: {errors:?}");
+    }
+}
+
+/// Patients after each one whose PET his CT is compared with.
+const STRANGERS: usize = 3;
+
+#[test]
+fn the_images_of_two_different_patients_are_never_trusted() {
+    let Some(reference) = shared::reference() else { return };
+    let entries = std::fs::read_dir(reference.join("data/sts")).unwrap().map(|entry| entry.unwrap().path());
+    let mut patients: Vec<_> = entries.filter(|path| path.join("PET/image").is_dir()).collect();
+    patients.sort();
+    assert!(patients.len() > STRANGERS, "{} patients", patients.len());
+    let estimation = Estimation { bootstrap_draws: 0, ..Estimation::default() };
+    for (k, patient) in patients.iter().enumerate() {
+        for next in 1..=STRANGERS {
+            let stranger = &patients[(k + next) % patients.len()];
+            let job = PairJob {
+                fixed: &patient.join("CT/image"),
+                moving: &stranger.join("PET/image"),
+                fixed_modality: None,
+                moving_modality: None,
+                resolutions: &ResolutionTable::default(),
+                settings: &Settings { estimation, ..Settings::default() },
+                policies: &Policies::default(),
+            };
+            let found = register_files(&job).unwrap().registration;
+            assert!(!found.trusted, "the CT of {patient:?} with the PET of {stranger:?}: {}", found.note);
+            assert!(found.findings.iter().any(|finding| finding.kind == FindingKind::RegistrationNotTrusted));
+        }
     }
 }

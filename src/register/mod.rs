@@ -4,7 +4,7 @@
 //! identity where the images share a Frame of Reference and do not contradict it; an estimate from the images.
 //!
 //! Two estimators that share neither measure nor optimiser make the estimate. The first maximises normalised mutual
-//! information from many starts ([`nmi`], [`search`]), the second matches blocks ([`blocks`]). The map is one between
+//! information from many starts ([`nmi`], [`search`]), the second matches blocks ([`blocks`], [`consensus`]). The map is one between
 //! theirs. It is trusted only where they lie close to each other; else the finding `registration_not_trusted` says so, and features
 //! that need it are withheld.
 //!
@@ -15,6 +15,7 @@ mod binned;
 mod bins;
 mod blocks;
 mod body;
+mod consensus;
 mod deform;
 mod estimate;
 mod linear;

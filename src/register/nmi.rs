@@ -83,9 +83,7 @@ impl<'a> Measure<'a> {
     /// The measure alone.
     pub fn value(&self, map: &Affine, scratch: &mut Scratch) -> Value {
         let path = self.path(map);
-        let (cells, part) = (self.cells(), self.part());
-        scratch.histograms.clear();
-        scratch.histograms.resize(self.samples.len().div_ceil(part) * cells, 0.0);
+        let (cells, part) = self.empty(&mut scratch.histograms);
         let parts = scratch.histograms.par_chunks_mut(cells).zip(self.samples.parts(part));
         parts.for_each(|(histogram, (positions, bins))| {
             for (position, fixed) in positions.iter().zip(bins) {
@@ -152,9 +150,7 @@ impl<'a> Measure<'a> {
     /// Looks up every sample, at its own position or where it was moved, and makes the joint histogram.
     fn joint(&self, map: &Affine, positions: &[[f32; 3]], scratch: &mut Scratch) -> Joint {
         let path = self.path(map);
-        let (cells, part) = (self.cells(), self.part());
-        scratch.histograms.clear();
-        scratch.histograms.resize(self.samples.len().div_ceil(part) * cells, 0.0);
+        let (cells, part) = self.empty(&mut scratch.histograms);
         scratch.terms.resize(self.samples.len(), Term::default());
         let parts = scratch.histograms.par_chunks_mut(cells).zip(self.samples.bins().par_chunks(part));
         let parts = parts.zip(positions.par_chunks(part)).zip(scratch.terms.par_chunks_mut(part));
@@ -170,13 +166,17 @@ impl<'a> Measure<'a> {
         self.summed(&scratch.histograms)
     }
 
+    /// Makes one empty histogram for each part; how many cells one has, and how many samples one part.
+    fn empty(&self, histograms: &mut Vec<f32>) -> (usize, usize) {
+        let (cells, part) = (self.samples.n_bins * self.moving.n_bins, self.part());
+        histograms.clear();
+        histograms.resize(self.samples.len().div_ceil(part) * cells, 0.0);
+        (cells, part)
+    }
+
     /// Samples of one part: a matter of their number alone, never of the threads.
     fn part(&self) -> usize {
         self.samples.len().div_ceil(PARTS_MAX).max(PART_MIN)
-    }
-
-    fn cells(&self) -> usize {
-        self.samples.n_bins * self.moving.n_bins
     }
 
     /// Sample position (about the centre) -> patient space -> moving space -> voxel index.

@@ -27,7 +27,7 @@ const KEPT_SHIFTS: usize = 10;
 const KEPT_TURNS: usize = 12;
 const KEPT_LEVELS: [usize; 3] = [4, 2, 1];
 /// Candidates closer than this are one, mm.
-const DISTINCT_MM: f64 = 6.0;
+pub(super) const DISTINCT_MM: f64 = 6.0;
 /// A start that ends closer to the result than this has found it, mm: the coarsest level's spacing.
 pub(super) const REACH_MM: f64 = 15.0;
 /// What a missing tenth of overlap below the floor costs: 0.02 of the measure.

@@ -112,11 +112,15 @@ pub fn register(pair: &Pair<'_>, settings: &Settings) -> Registration {
 /// What becomes of an estimate.
 fn judged(pair: &Pair<'_>, pyramid: &Pyramid, estimate: &Estimate, settings: &Settings) -> Registration {
     let apart = estimate.disagreement_mm();
-    let agree = apart.is_some_and(|apart| 0.5 * apart <= settings.estimation.agreement_mm);
+    let near = apart.is_some_and(|apart| 0.5 * apart <= settings.estimation.agreement_mm);
+    let agree = near && estimate.most_met;
     let from_header = estimate.frame.distance_mm(&estimate.map, &Affine::IDENTITY);
     let tolerance = 0.5 * target_fwhm_mm(pair);
     let opinion = match apart {
-        Some(apart) => format!("the estimators differ by {apart:.1} mm"),
+        Some(apart) if estimate.most_met => format!("the estimators differ by {apart:.1} mm"),
+        Some(apart) => {
+            format!("the estimators differ by {apart:.1} mm, and most starts of the second one end elsewhere")
+        }
         None => "the second estimator found nothing to match".to_owned(),
     };
     if pair.same_frame && settings.same_frame == SameFrame::Verify && from_header <= tolerance {

@@ -82,15 +82,24 @@ fn a_common_frame_stands_when_the_images_agree_with_it_and_is_corrected_when_the
 }
 
 #[test]
-fn images_of_two_different_things_are_not_trusted() {
+fn an_image_of_noise_alone_is_flagged_in_all_but_one_of_twenty_four_draws() {
+    let settings = Settings { estimation: Estimation { bootstrap_draws: 0, ..Estimation::default() }, ..quick() };
     let fixed = image(&Affine::IDENTITY, ct);
-    let mut moving = image(&Affine::IDENTITY, pet);
-    let mut stream = crate::math::random::Stream::new(1, 2, 3);
-    #[allow(clippy::cast_possible_truncation)]
-    moving.voxels.mapv_inplace(|_| stream.normal() as f32);
-    let found = register(&pair(&fixed, &moving), &quick());
-    assert!(!found.trusted, "{}", found.note);
-    assert_eq!(kinds(&found), [FindingKind::RegistrationNotTrusted]);
+    let mut trusted = Vec::new();
+    for number in 0..24 {
+        let mut moving = image(&Affine::IDENTITY, pet);
+        let mut stream = crate::math::random::Stream::new(1, 2, number);
+        #[allow(clippy::cast_possible_truncation)]
+        moving.voxels.mapv_inplace(|_| stream.normal() as f32);
+        let found = register(&pair(&fixed, &moving), &settings);
+        if found.trusted {
+            trusted.push(format!("draw {number}: {}", found.note));
+        } else {
+            assert_eq!(kinds(&found), [FindingKind::RegistrationNotTrusted]);
+        }
+    }
+    // Some place of a small image of noise resembles the other one by chance, and both estimators find it.
+    assert!(trusted.len() <= 1, "{trusted:?}");
 }
 
 #[test]
